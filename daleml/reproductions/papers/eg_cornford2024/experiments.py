@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from daleml._support import seeds
-from daleml.datasets import digits
 from daleml.layers.init.draws import lognormal_
 from daleml.optim import EG
 from daleml.potentials import NegativeEntropy
@@ -28,11 +27,8 @@ from daleml.reproductions.harness import ValidationScore, best_by_validation
 from daleml.reproductions.papers.eg_cornford2024.networks import (
     MEAN_OVER_SD,
     Set,
-    build_network,
+    divided,
     draw_r_of_k,
-    hidden_weights,
-    pruned,
-    train_network,
     train_neurons,
 )
 
@@ -57,121 +53,6 @@ def chosen_lr(scores: Mapping[float, Score]) -> float:
     return best_by_validation(as_errors)
 
 
-def _divided(examples: Set, held_out: float) -> tuple[Set, Set]:
-    """Return the examples to fit and those, the last fraction, to validate by."""
-    inputs, targets = examples
-    n_fit = round(len(targets) * (1 - held_out))
-    return (inputs[:n_fit], targets[:n_fit]), (inputs[n_fit:], targets[n_fit:])
-
-
-# -- digits
-
-_ARMS = ("gd", "sign_gd", "eg")
-
-
-def run_digits(seed: int, settings: Settings) -> Numbers:
-    """Train every arm on one split of the digits, from the same weights and in the same order."""
-    split = digits(seed)
-    whole, test = (split.train_x, split.train_y), (split.test_x, split.test_y)
-    fit, held_out = _divided(whole, settings["held_out"])
-    initial = build_network(settings["width"], seed)
-    numbers: Numbers = {}
-    for arm in _ARMS:
-        scores = {}
-        for lr in settings["lrs"][arm]:
-            model = train_network(initial, arm, lr, fit, seed, settings)
-            scores[lr] = _score(model, held_out)
-            if model is None:
-                continue
-            # No claim reads these. They show how much the answer to pruning depends on the
-            # learning rate.
-            accuracy_pruned, _ = _score(pruned(model, 0.95), held_out)
-            numbers[f"held_out_{arm}_{lr:g}"] = scores[lr][0]
-            numbers[f"held_out_pruned_95_{arm}_{lr:g}"] = accuracy_pruned
-        lr = chosen_lr(scores)
-        model = train_network(initial, arm, lr, whole, seed, settings)
-        found = {"lr": lr} | _measures(initial, model, test)
-        numbers |= {f"{name}_{arm}": value for name, value in found.items()}
-    return numbers | {
-        "ks_ratio": numbers["ks_gd"] / numbers["ks_eg"],
-        "accuracy_gap": numbers["accuracy_eg"] - numbers["accuracy_gd"],
-        "pruned_90_gap": numbers["pruned_90_eg"] - numbers["pruned_90_gd"],
-        "pruned_95_gap": numbers["pruned_95_eg"] - numbers["pruned_95_gd"],
-        "change_ratio": numbers["ks_dual_eg"] / numbers["ks_primal_gd"],
-    }
-
-
-@torch.no_grad()
-def _score(model: nn.Module | None, examples: Set) -> Score:
-    """Return what a network scores; one that diverged scores 0, at an infinite loss."""
-    if model is None:
-        return 0.0, math.inf
-    outputs = model(examples[0])
-    accuracy = 100 * float((outputs.argmax(1) == examples[1]).double().mean())
-    return accuracy, float(nn.functional.cross_entropy(outputs, examples[1]))
-
-
-_MEASURES = (
-    "accuracy",
-    "pruned_90",
-    "pruned_95",
-    "flipped",
-    "ks",
-    "ks_dual",
-    "ks_primal",
-)
-
-
-def _measures(initial: nn.Module, model: nn.Module | None, test: Set) -> Numbers:
-    """Return what the claims read of a trained network; NaN for one that diverged."""
-    if model is None:
-        return dict.fromkeys(_MEASURES, math.nan)
-    before, after = hidden_weights(initial), hidden_weights(model)
-    kept = before * after > 0
-    log_ratio = after[kept].abs().log() - before[kept].abs().log()
-    values = (
-        _score(model, test)[0],
-        _score(pruned(model, 0.9), test)[0],
-        _score(pruned(model, 0.95), test)[0],
-        100 * float((before * after < 0).double().mean()),
-        _ks(after.abs().log()),
-        _ks(log_ratio),
-        _ks(after - before),
-    )
-    return dict(zip(_MEASURES, values, strict=True))
-
-
-def _ks(sample: Tensor) -> float:
-    """Return Kolmogorov and Smirnov's distance of a z-scored sample from the normal law."""
-    from scipy import stats
-
-    z_scores = (sample - sample.mean()) / sample.std()
-    return float(stats.kstest(z_scores.numpy(), "norm").statistic)
-
-
-_DIGITS: dict[str, Any] = {
-    "width": 256,
-    "epochs": 30,
-    "batch": 32,
-    "momentum": 0.925,
-    "clip": 2.0,
-    "warm_up": 2,
-    "cool_down": 5,
-    "held_out": 0.2,
-    "lrs": {
-        "gd": [0.01, 0.03, 0.1, 0.3],
-        "sign_gd": [0.01, 0.03, 0.1, 0.3],
-        "eg": [0.03, 0.1, 0.3, 1.0],
-    },
-}
-DIGITS = Experiment(
-    "EG on digits",
-    run_digits,
-    settings=dict.fromkeys(BUDGETS, _DIGITS),
-    seeds={"quick": 10, "paper": 30, "long": 60},
-    minutes=dict.fromkeys(BUDGETS, 0.35),
-)
-
 # -- r of k
 
 
@@ -185,7 +66,7 @@ def run_r_of_k(seed: int, settings: Settings) -> Numbers:
         generator = seeds.generator(seed, n)
         examples = draw_r_of_k(n, settings["train"], generator, settings, noisy=True)
         test = draw_r_of_k(n, settings["test"], generator, settings, noisy=False)
-        fit, held_out = _divided(examples, settings["held_out"])
+        fit, held_out = divided(examples, settings["held_out"])
         for arm in ("gd", "eg"):
             scores = {}
             lrs = settings["lrs"][arm]

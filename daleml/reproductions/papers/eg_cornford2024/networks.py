@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import copy
+import functools
 import math
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import prune
 
 from daleml._support import seeds
 from daleml.experiments import Ensemble
@@ -24,17 +25,33 @@ MEAN_OVER_SD = 1.5
 Set: TypeAlias = tuple[Tensor, Tensor]
 """Examples: inputs, and their classes or targets."""
 
+
+
+def divided(examples: Set, held_out: float) -> tuple[Set, Set]:
+    """Return the examples to fit and those, the last fraction, to validate by.
+
+    Args:
+        examples: All of them.
+        held_out: The fraction that validates.
+    """
+    inputs, targets = examples
+    n_fit = round(len(targets) * (1 - held_out))
+    return (inputs[:n_fit], targets[:n_fit]), (inputs[n_fit:], targets[n_fit:])
+
+
 # -- digits
 
 
-def build_network(width: int, seed: int) -> nn.Sequential:
+def build_network(width: int, seed: int, start: str = "log-normal") -> nn.Sequential:
     """Build a network 64 - width - width - 10 without biases.
 
-    Magnitudes are log-normal and signs random; the variance is 2 / fan-in.
+    Signs are random; the variance is that of He, 2 / fan-in, and 1 / fan-in before the outputs.
 
     Args:
         width: How many units a hidden layer has.
         seed: Seed of the weights.
+        start: The law of the weights: ``"log-normal"`` magnitudes, ``"normal"`` or ``"uniform"``
+            weights.
     """
     generator = seeds.generator(seed, 1)
     layers = []
@@ -44,89 +61,199 @@ def build_network(width: int, seed: int) -> nn.Sequential:
     ):
         # Made without values, since torch would draw them from its global generator.
         layer = nn.Linear(n_in, n_out, bias=False, device="meta").to_empty(device="cpu")
-        weight = layer.weight.data
-        mean = MEAN_OVER_SD * gain / math.sqrt(n_in * (1 + MEAN_OVER_SD**2))
-        lognormal_(weight, mean, MEAN_OVER_SD, generator=generator)
-        weight.mul_(2.0 * torch.randint(0, 2, weight.shape, generator=generator) - 1)
+        draw_(layer.weight.data, gain / math.sqrt(n_in), start, generator)
         layers.append(layer)
     return nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
 
 
-def train_network(
-    initial: nn.Module,
-    arm: str,
-    lr: float,
+def draw_(weight: Tensor, size: float, start: str, generator: torch.Generator) -> None:
+    """Draw weights of random sign.
+
+    Args:
+        weight: Where to put them.
+        size: Their root mean square.
+        start: As in :func:`build_network`.
+        generator: Source of randomness.
+    """
+    if start == "log-normal":
+        mean = MEAN_OVER_SD * size / math.sqrt(1 + MEAN_OVER_SD**2)
+        lognormal_(weight, mean, MEAN_OVER_SD, generator=generator)
+        weight.mul_(2.0 * torch.randint(0, 2, weight.shape, generator=generator) - 1)
+    elif start == "normal":
+        nn.init.normal_(weight, std=size, generator=generator)
+    else:
+        bound = math.sqrt(3) * size
+        nn.init.uniform_(weight, -bound, bound, generator=generator)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A network that is to learn, and how. Its weights that are zero stay so.
+
+    Attributes:
+        network: The network, which is copied.
+        arm: ``"gd"``, ``"sign_gd"``, whose synapses keep their signs, or ``"eg"``.
+        lr: The largest learning rate.
+    """
+
+    network: nn.Module
+    arm: str
+    lr: float
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a learner became.
+
+    Attributes:
+        network: The network; None if its loss became infinite.
+        loss_area: The sum of its training loss over all updates; infinite then.
+    """
+
+    network: nn.Module | None
+    loss_area: float
+
+
+def train_together(
+    learners: Sequence[Learner],
     examples: Set,
     seed: int,
     settings: Settings,
-) -> nn.Module | None:
-    """Return a trained copy of a network; None if its loss became infinite.
+    *,
+    epochs: int,
+    falling: bool = False,
+) -> list[Learned]:
+    """Train networks of one form in two batches, those of gradient descent and those of EG.
 
     Args:
-        initial: The network.
-        arm: ``"gd"``, ``"sign_gd"``, whose synapses keep their signs, or ``"eg"``.
-        lr: The learning rate.
-        examples: What it learns from.
+        learners: The networks.
+        examples: What they learn from.
         seed: Seed of the order of the examples.
-        settings: ``momentum``, ``batch``, ``epochs``, ``clip``, ``warm_up``, ``cool_down``.
+        settings: ``momentum``, ``batch``, ``clip`` and ``warm_up``, in epochs.
+        epochs: How long they learn.
+        falling: Whether the learning rate falls to zero along a straight line; else it rises
+            along one through the warm-up, and stays.
     """
-    model = copy.deepcopy(initial)
-    kind = EG if arm == "eg" else torch.optim.SGD
-    optimizer = kind(model.parameters(), lr=lr, momentum=settings["momentum"])
-    if arm == "sign_gd":
-        hold_signs(optimizer)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda done: fraction_of_lr(done, settings)
+    found: dict[int, Learned] = {}
+    for is_eg in (False, True):
+        # Those that keep their signs last, so that they lie side by side.
+        chosen = [k for k, one in enumerate(learners) if (one.arm == "eg") == is_eg]
+        batch = [learners[k] for k in chosen]
+        if batch:
+            learned = _train_batch(batch, examples, seed, settings, epochs, falling)
+            found |= dict(zip(chosen, learned, strict=True))
+    return [found[k] for k in range(len(learners))]
+
+
+def _train_batch(
+    learners: Sequence[Learner],
+    examples: Set,
+    seed: int,
+    settings: Settings,
+    epochs: int,
+    falling: bool,
+) -> list[Learned]:
+    first = learners[0]
+    ensemble = Ensemble.of(
+        [one.network for one in learners],
+        lr_scales=[one.lr / first.lr for one in learners],
     )
+    parameters = list(ensemble.parameters())
+    keep_absent(parameters)
+    kind = EG if first.arm == "eg" else torch.optim.SGD
+    optimizer = kind(parameters, lr=first.lr, momentum=settings["momentum"])
+    hold_signs(optimizer, [one.arm == "sign_gd" for one in learners])
+    batches = Shuffled(*examples, batch_size=settings["batch"], seed=seed)
+    n_updates, n_warm = epochs * len(batches), settings["warm_up"] * len(batches)
+
+    def fraction(done: int) -> float:
+        return fraction_of_lr(done, n_updates, 0 if falling else n_warm, falling)
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, fraction)
     try:
-        train(
-            model,
-            Shuffled(*examples, batch_size=settings["batch"], seed=seed),
-            optimizer,
-            nn.functional.cross_entropy,
-            epochs=settings["epochs"],
-            trackers={},
-            scheduler=schedule,
-            clip_norm=settings["clip"],
-            progress=False,
-        )
+        with warnings.catch_warnings():
+            # A rate that is too large is a result: its network is None.
+            warnings.filterwarnings("ignore", "`model` lost")
+            history = train(
+                ensemble,
+                batches,
+                optimizer,
+                nn.functional.cross_entropy,
+                epochs=epochs,
+                trackers={},
+                scheduler=schedule,
+                scheduler_step="batch",
+                clip_norm=settings["clip"],
+                progress=False,
+            )
     except DivergedError:
-        return None
-    return model
+        return [Learned(None, math.inf)] * len(learners)
+    losses = history[history["epoch"] > 0].groupby("model")["loss"].sum()
+    learned = []
+    for k, name in enumerate(ensemble.names):
+        if ensemble.diverged[k]:
+            learned.append(Learned(None, math.inf))
+        else:
+            learned.append(Learned(ensemble[k], float(losses[name]) * len(batches)))
+    return learned
 
 
-def fraction_of_lr(done: int, settings: Settings) -> float:
-    """Return the fraction of the learning rate that an epoch has.
-
-    It rises, stays, and falls, along straight lines.
+def fraction_of_lr(done: int, n_updates: int, n_warm: int, falling: bool) -> float:
+    """Return the fraction of the learning rate that an update has.
 
     Args:
-        done: How many epochs are done.
-        settings: ``warm_up`` and ``cool_down``, in epochs, and ``epochs``.
+        done: How many updates are done.
+        n_updates: How many there will be.
+        n_warm: Through how many of them the rate rises.
+        falling: Whether it falls to zero through all of them.
     """
-    warm, cool, epochs = settings["warm_up"], settings["cool_down"], settings["epochs"]
-    return float(min(1.0, (done + 1) / (warm + 1), (epochs - done) / (cool + 1)))
+    if falling:
+        return max(0.0, 1 - done / n_updates)
+    return min(1.0, (done + 1) / (n_warm + 1))
 
 
-def hold_signs(optimizer: torch.optim.Optimizer) -> None:
+def keep_absent(parameters: Sequence[nn.Parameter]) -> None:
+    """Let weights that are zero stay zero, as those of a mask do: they have no gradient.
+
+    Args:
+        parameters: The weights.
+    """
+    for parameter in parameters:
+        present = parameter.detach() != 0
+        if not bool(present.all()):
+            parameter.register_hook(functools.partial(torch.mul, present))
+
+
+def hold_signs(
+    optimizer: torch.optim.Optimizer, members: Sequence[bool] | None = None
+) -> None:
     """Let every synapse keep its own sign.
 
     A weight that a step carried through zero is put as near to zero as keeps its sign.
 
     Args:
         optimizer: What steps.
+        members: Where parameters are those of an ensemble: in which of its models. Default: the
+            parameters are those of one model.
     """
-    parameters = []
+    parameters: list[Tensor] = []
     for group in optimizer.param_groups:
-        parameters += group["params"]
-    floors = [1e-18 * parameter.detach().sign() for parameter in parameters]
+        for parameter in group["params"]:
+            if members is None:
+                parameters.append(parameter)
+            else:
+                held = [part for part, is_held in zip(parameter, members, strict=True) if is_held]
+                parameters += held
+    parameters = [parameter.detach() for parameter in parameters]
+    floors = [1e-18 * parameter.sign() for parameter in parameters]
 
     @torch.no_grad()
     def project(*_: Any) -> None:
         for parameter, floor in zip(parameters, floors, strict=True):
             parameter.copy_(torch.where(parameter * floor > 0, parameter, floor))
 
-    optimizer.register_step_post_hook(project)
+    if parameters:
+        optimizer.register_step_post_hook(project)
 
 
 def hidden_weights(network: nn.Module) -> Tensor:
@@ -137,22 +264,6 @@ def hidden_weights(network: nn.Module) -> Tensor:
     """
     weight: Tensor = network[2].weight  # type: ignore[index]
     return weight.detach().double().flatten()
-
-
-def pruned(model: nn.Module, amount: float) -> nn.Module:
-    """Return a copy without the smallest weights of all layers together.
-
-    Args:
-        model: The network.
-        amount: The fraction of the weights that is removed.
-    """
-    copied = copy.deepcopy(model)
-    weights = []
-    for layer in copied.modules():
-        if isinstance(layer, nn.Linear):
-            weights.append((layer, "weight"))
-    prune.global_unstructured(weights, prune.L1Unstructured, amount=amount)
-    return copied
 
 
 # -- r of k
