@@ -189,6 +189,13 @@ class EGAdamW(MasteredOptimizer):
     Notes:
         Zeros, extreme steps and low precision: as in :class:`EG`.
 
+        :math:`\epsilon` is added after the bias of :math:`v` is corrected, as in torch. Keras, and
+        ``ExponentiatedAdam`` of the Allen Institute's V1 models, add it before, which is the same
+        as :math:`\epsilon / \sqrt{1 - \beta_2^t}` here: 32 times as much in the first step. It
+        matters for gradients not far above :math:`\epsilon`. To have theirs, set it before
+        every step ``t``, from 1 on: ``group["eps"] = 1e-7 / math.sqrt(1 - 0.999**t)``. The sign
+        that theirs gives to zeros has no effect, since steps multiply.
+
     References:
         Cornford et al. 2024 (EG paper) and its released optimiser. Departure: decay is
         :math:`e^{-\eta\lambda}` where the paper's code multiplies by :math:`1 - \eta\lambda`,

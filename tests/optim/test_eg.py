@@ -206,6 +206,44 @@ LAYOUTS = {
 
 @optimizers(OURS)
 @pytest.mark.parametrize("layout", LAYOUTS)
+def eg_adam_as_keras_has_it(weight, grads, eps, lr=0.01, keras=True):
+    """Return what steps lead to, where eps is added before the bias is corrected or after."""
+    p = nn.Parameter(weight.clone())
+    optimizer = EGAdamW([p], lr=lr, eps=eps, weight_decay=0)
+    for t, grad in enumerate(grads, start=1):
+        if keras:
+            optimizer.param_groups[0]["eps"] = eps / math.sqrt(1 - 0.999**t)
+        p.grad = grad.clone()
+        optimizer.step()
+    return p.detach()
+
+
+def test_eg_adamw_with_eps_before_the_correction_is_the_allen_institutes():
+    weight = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    grads = torch.tensor([[0.1, -0.2, 0.3], [-0.4, 0.5, -0.6]], dtype=torch.float64)
+    # The numbers of a public test of their ExponentiatedAdam.
+    theirs = torch.tensor([0.99560499, -1.98887562, 0.49684059], dtype=torch.float64)
+    found = eg_adam_as_keras_has_it(weight, grads, eps=1e-7)
+    torch.testing.assert_close(found, theirs, rtol=0, atol=6e-9)
+    torch_like = eg_adam_as_keras_has_it(weight, grads, eps=1e-7, keras=False)
+    assert (torch_like - theirs).abs().min() > 4e-8
+
+    # By their equations, for gradients so small that eps decides.
+    mean = square = torch.zeros(3, dtype=torch.float64)
+    expected, small = weight.clone(), grads * 1e-6
+    for t, grad in enumerate(small, start=1):
+        mean = mean + (grad - mean) * 0.1
+        square = square + (grad.square() - square) * 0.001
+        rate = 0.01 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        direction = expected.sign() * mean / (square.sqrt() + 1e-7)
+        expected = expected * torch.exp(-rate * direction)
+    found = eg_adam_as_keras_has_it(weight, small, eps=1e-7)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    torch_like = eg_adam_as_keras_has_it(weight, small, eps=1e-7, keras=False)
+    change, other = (found / weight).log(), (torch_like / weight).log()
+    assert ((change / other).abs() < 0.5).all()
+
+
 def test_however_tensors_lie_and_are_cut_the_numbers_are_the_same(
     optimizer, layout, monkeypatch
 ):

@@ -86,14 +86,16 @@ def small_world(graph: Graph, nulls: list[Graph]) -> float:
 
     Args:
         graph: The graph.
-        nulls: Those that it is compared with.
+        nulls: Those that it is compared with. NaN is returned if none has a triangle.
 
     References:
         Humphries & Gurney 2008, PLoS ONE 3: e2051.
     """
-    more_clustered = clustering(graph) / np.mean([clustering(one) for one in nulls])
-    longer = path_length(graph) / np.mean([path_length(one) for one in nulls])
-    return float(more_clustered / longer)
+    by_chance = float(np.mean([clustering(one) for one in nulls]))
+    if by_chance == 0:
+        return math.nan
+    longer = path_length(graph) / float(np.mean([path_length(one) for one in nulls]))
+    return clustering(graph) / by_chance / longer
 
 
 def random_graph(graph: Graph, rng: np.random.Generator) -> Graph:

@@ -26,7 +26,6 @@ Set: TypeAlias = tuple[Tensor, Tensor]
 """Examples: inputs, and their classes or targets."""
 
 
-
 def divided(examples: Set, held_out: float) -> tuple[Set, Set]:
     """Return the examples to fit and those, the last fraction, to validate by.
 
@@ -242,7 +241,11 @@ def hold_signs(
             if members is None:
                 parameters.append(parameter)
             else:
-                held = [part for part, is_held in zip(parameter, members, strict=True) if is_held]
+                held = [
+                    part
+                    for part, is_held in zip(parameter, members, strict=True)
+                    if is_held
+                ]
                 parameters += held
     parameters = [parameter.detach() for parameter in parameters]
     floors = [1e-18 * parameter.sign() for parameter in parameters]
