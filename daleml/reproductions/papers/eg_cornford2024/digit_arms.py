@@ -34,6 +34,9 @@ ARMS = ("gd", "sign_gd", "eg")
 Key: TypeAlias = tuple[str, ...]
 """What tells a network from the others: its start and arm, or its arm and rates."""
 
+Final: TypeAlias = Mapping[Key, nn.Module | None]
+"""Networks at the end; None for one that diverged."""
+
 Networks: TypeAlias = dict[str, nn.Module | None]
 """A network for every arm; None for one that diverged."""
 
@@ -49,7 +52,7 @@ def run_digits(seed: int, settings: Settings) -> Numbers:
         start: build_network(settings["width"], seed, start)
         for start in ("log-normal", "normal", "uniform")
     }
-    learners = {
+    learners: dict[Key, Learner] = {
         (start, arm): Learner(network, arm, settings["lrs"][arm])
         for start, network in starts.items()
         # The third arm is for pruning, which begins from log-normal weights alone.
@@ -68,7 +71,9 @@ def run_digits(seed: int, settings: Settings) -> Numbers:
         epochs=settings["cool_down"],
         falling=True,
     )
-    final = {key: falling[key].network if key in falling else None for key in learners}
+    final: Final = {
+        key: falling[key].network if key in falling else None for key in learners
+    }
     numbers = _of_arms(starts, final, test) | _of_starts(starts, final)
     for arm, network in steady.items():
         numbers |= _of_pruning(arm, network, test, settings)
@@ -115,9 +120,7 @@ def _pruned_learners(steady: Networks, settings: Settings) -> dict[Key, Learner]
     return learners
 
 
-def _of_arms(
-    starts: Mapping[str, nn.Module], final: Mapping[Key, nn.Module | None], test: Set
-) -> Numbers:
+def _of_arms(starts: Mapping[str, nn.Module], final: Final, test: Set) -> Numbers:
     """Return what became of the weights that began log-normal, and how well they answer."""
     numbers: Numbers = {}
     before = hidden_weights(starts["log-normal"])
@@ -140,9 +143,7 @@ def _of_arms(
     return numbers
 
 
-def _of_starts(
-    starts: Mapping[str, nn.Module], final: Mapping[Key, nn.Module | None]
-) -> Numbers:
+def _of_starts(starts: Mapping[str, nn.Module], final: Final) -> Numbers:
     """Return how far from log-normal weights are that began so, normal, or uniform."""
     numbers: Numbers = {}
     for start, initial in starts.items():
@@ -163,14 +164,12 @@ def _of_pruning(
     numbers: Numbers = {}
     for percent in settings["pruned"]:
         amount, name = percent / 100, f"{percent:g}_{arm}"
-        missing = network is None
-        numbers[f"cosine_{name}"] = math.nan if missing else cosine(network, amount)
-        without = None if missing else pruned(network, amount)
+        numbers[f"cosine_{name}"] = cosine(network, amount)
+        without = None if network is None else pruned(network, amount)
         numbers[f"zero_shot_{name}"] = accuracy(without, test)
     for percent in settings["largest_first"]:
         amount, name = percent / 100, f"largest_{percent:g}_{arm}"
-        missing = network is None
-        numbers[name] = math.nan if missing else cosine(network, amount, largest=True)
+        numbers[name] = cosine(network, amount, largest=True)
     return numbers
 
 
@@ -309,8 +308,7 @@ def run_rates(seed: int, settings: Settings) -> Numbers:
     for (arm, lr), one in learned.items():
         key = arm, lr
         scores[key] = accuracy(final[key].network if key in final else None, held_out)
-        missing = one.network is None
-        cosines[key] = math.nan if missing else cosine(one.network, settings["pruned"])
+        cosines[key] = cosine(one.network, settings["pruned"])
         numbers |= {
             f"held_out_{arm}_{lr}": scores[key],
             f"cosine_{arm}_{lr}": cosines[key],

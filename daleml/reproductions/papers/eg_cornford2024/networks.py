@@ -220,7 +220,8 @@ def keep_absent(parameters: Sequence[nn.Parameter]) -> None:
     for parameter in parameters:
         present = parameter.detach() != 0
         if not bool(present.all()):
-            parameter.register_hook(functools.partial(torch.mul, present))
+            hook = functools.partial(torch.mul, present)
+            parameter.register_hook(hook)  # type: ignore[no-untyped-call]
 
 
 def hold_signs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
@@ -35,16 +36,18 @@ def pruned(network: nn.Module, amount: float, *, largest: bool = False) -> nn.Mo
     return copied
 
 
-def cosine(network: nn.Module, amount: float, *, largest: bool = False) -> float:
+def cosine(network: nn.Module | None, amount: float, *, largest: bool = False) -> float:
     r"""Return the cosine of the angle between the weights before and after pruning.
 
     .. math:: \cos = \frac{\lVert w_\text{kept} \rVert}{\lVert w \rVert}
 
     Args:
-        network: A network without biases.
+        network: A network without biases; None for one that diverged, of which it is NaN.
         amount: The fraction of the weights that is taken away.
         largest: Whether the largest are taken in place of the smallest.
     """
+    if network is None:
+        return math.nan
     before = weights_of(network)
     after = weights_of(pruned(network, amount, largest=largest))
     return float(nn.functional.cosine_similarity(before, after, dim=0))

@@ -57,7 +57,7 @@ class RowNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of the ten digits."""
-        rows = images.unflatten(-1, (_SIDE, _SIDE)).unbind(-2)
+        rows = images.view(-1, _SIDE, _SIDE).unbind(1)
         state = torch.relu(rows[0] @ self.weight_in.T)
         for row in rows[1:]:
             state = torch.relu(row @ self.weight_in.T + state @ self.weight_rec.T)
@@ -74,9 +74,9 @@ def run_rows(seed: int, settings: Settings) -> Numbers:
     rng = np.random.default_rng([seed, 2])
     numbers = _of_graph("untrained", initial, rng, settings)
     for learner, one in zip(learners, learned, strict=True):
-        arm, missing = learner.arm, one.network is None
+        arm = learner.arm
         numbers[f"accuracy_{arm}"] = accuracy(one.network, test)
-        numbers[f"cosine_95_{arm}"] = math.nan if missing else cosine(one.network, 0.95)
+        numbers[f"cosine_95_{arm}"] = cosine(one.network, 0.95)
         numbers |= _of_graph(arm, one.network, rng, settings)
     claimed = {
         f"{kind}_{arm}": numbers[f"{kind}_{settings['claimed']:g}_{arm}"]
