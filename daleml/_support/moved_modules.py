@@ -195,6 +195,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     ),
     "reproductions.eg": (
         "reproductions.papers.eg_cornford2024.claims",
+        "reproductions.papers.eg_cornford2024.digit_arms",
         "reproductions.papers.eg_cornford2024.experiments",
         "reproductions.papers.eg_cornford2024.networks",
     ),

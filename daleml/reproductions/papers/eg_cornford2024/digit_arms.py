@@ -132,6 +132,7 @@ def _of_arms(starts: Mapping[str, nn.Module], final: Final, test: Set) -> Number
         if network is None:
             continue
         after = hidden_weights(network)
+        # ln|w| of a weight that changed its sign says nothing of how far it went.
         kept = before * after > 0
         dual_change = after[kept].abs().log() - before[kept].abs().log()
         values = (
@@ -203,6 +204,7 @@ def _comparisons(numbers: Numbers, settings: Settings) -> Numbers:
         "change_ratio": numbers["ks_dual_eg"] / numbers["ks_primal_gd"],
         "accuracy_gap": numbers["accuracy_eg"] - numbers["accuracy_gd"],
     }
+    # EG against plain gradient descent has no word at the end of its names.
     for other in ("gd", "sign_gd"):
         against = "" if other == "gd" else "_sign"
         for percent in settings["pruned"]:
@@ -270,6 +272,7 @@ _DIGITS: dict[str, Any] = {
     "lrs": {"gd": 0.1, "sign_gd": 0.1, "eg": 0.3},
     "pruned": [95, 97.5],
     "largest_first": [0.1, 1, 10],
+    # A third of the rate that each learned at, that rate, and three times it.
     "relearning_lrs": {
         "gd": [0.03, 0.1, 0.3],
         "sign_gd": [0.03, 0.1, 0.3],
@@ -326,6 +329,7 @@ def _least_gap(
     for key, score in scores.items():
         if key[0] != "eg" and score >= usable:
             others.append(cosines[key])
+    # Without another arm that learned there is nothing to compare with.
     return cosines[best] - max(others, default=math.nan)
 
 

@@ -20,6 +20,7 @@ def largest_weights(weight: NDArray[np.float64], fraction: float) -> Graph:
     """
     n = len(weight)
     sizes = np.abs(weight)
+    # Below every size: a unit's weight to itself is no edge, as in the authors' code.
     np.fill_diagonal(sizes, -1.0)
     n_kept = round(fraction * n * (n - 1))
     kept = np.zeros(n * n, dtype=bool)
@@ -67,6 +68,7 @@ def path_length(graph: Graph) -> float:
 
 def _distances(graph: Graph) -> NDArray[np.float64]:
     """Return how many edges lead from unit j to unit i, at (i, j)."""
+    # All units begin at once: column j of the frontier is what j reached in the last step.
     edges = graph.astype(np.float32)
     reached = np.eye(len(graph), dtype=bool)
     distance = np.where(reached, 0.0, np.inf)
@@ -121,14 +123,17 @@ def rewired(graph: Graph, rng: np.random.Generator, swaps: int = 10) -> Graph:
     References:
         Maslov & Sneppen 2002, Science 296: 910.
     """
+    # Row i, column j is an edge from j to i.
     targets, sources = (ends.tolist() for ends in np.nonzero(graph))
     edges = set(zip(targets, sources, strict=True))
     pairs = rng.integers(len(targets), size=(swaps * len(targets), 2)).tolist()
     for one, other in pairs:
         first = targets[other], sources[one]
         second = targets[one], sources[other]
+        # A loop.
         if first[0] == first[1] or second[0] == second[1]:
             continue
+        # An edge that is there already.
         if first in edges or second in edges:
             continue
         edges -= {(targets[one], sources[one]), (targets[other], sources[other])}

@@ -187,6 +187,7 @@ def _train_batch(
             )
     except DivergedError:
         return [Learned(None, math.inf)] * len(learners)
+    # The first row is of the network before it learns.
     losses = history[history["epoch"] > 0].groupby("model")["loss"].sum()
     learned = []
     for k, name in enumerate(ensemble.names):
@@ -207,6 +208,7 @@ def fraction_of_lr(done: int, n_updates: int, n_warm: int, falling: bool) -> flo
         falling: Whether it falls to zero through all of them.
     """
     if falling:
+        # A scheduler asks once more, after the last update.
         return max(0.0, 1 - done / n_updates)
     return min(1.0, (done + 1) / (n_warm + 1))
 

@@ -153,6 +153,7 @@ PRUNING = (
             Check(
                 "relearned_sign_gap_95",
                 "test accuracy after pruning 95 % and learning again, signs held - GD, points",
+                # Two test images of 360 are 0.56 points.
                 at_least=-0.5,
                 at_most=0.5,
                 no_effect=0.0,

@@ -117,6 +117,7 @@ WEIGHTS = (
             Check(
                 "closed_normal_eg",
                 "share of their distance from log-normal that normal weights lose, %",
+                # Less than half of the way to log-normal.
                 at_most=50.0,
                 no_effect=0.0,
                 owner=OURS,
@@ -205,6 +206,7 @@ WEIGHTS = (
                 "beyond_degrees_eg",
                 "clustering over path length of the largest 2 %, relative to rewired graphs of"
                 " the same degrees, EG",
+                # What five rewired graphs leave of chance, over a few seeds.
                 at_most=1.2,
                 no_effect=1.0,
                 owner=OURS,
