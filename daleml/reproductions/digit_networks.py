@@ -40,9 +40,17 @@ MakeDANNLayer: TypeAlias = Callable[[int, int, int, bool], DANNLinear]
 # -- a digit at once
 
 
-def layer_sizes() -> list[tuple[int, int]]:
-    """Return the inputs and outputs of every layer."""
-    return list(itertools.pairwise([PIXELS, *[HIDDEN] * LAYERS, CLASSES]))
+def layer_sizes(
+    pixels: int = PIXELS, hidden: int = HIDDEN, layers: int = LAYERS
+) -> list[tuple[int, int]]:
+    """Return the inputs and outputs of every layer.
+
+    Args:
+        pixels: How many pixels an image has.
+        hidden: How many units a hidden layer has.
+        layers: How many hidden layers there are.
+    """
+    return list(itertools.pairwise([pixels, *[hidden] * layers, CLASSES]))
 
 
 def stack(layers: Sequence[nn.Module]) -> nn.Sequential:
@@ -58,15 +66,20 @@ def stack(layers: Sequence[nn.Module]) -> nn.Sequential:
     return nn.Sequential(*parts[:-1])
 
 
-def build_mlp(mean: float, generator: torch.Generator) -> nn.Sequential:
+def build_mlp(
+    mean: float,
+    generator: torch.Generator,
+    sizes: Sequence[tuple[int, int]] | None = None,
+) -> nn.Sequential:
     """Build an ordinary network, He-initialised, with a gain of 1 for the first layer.
 
     Args:
         mean: The mean pixel, which it does not need.
         generator: Source of the weights.
+        sizes: The inputs and outputs of every layer; default: those of digits.
     """
     layers = []
-    for i, (n_in, n_out) in enumerate(layer_sizes()):
+    for i, (n_in, n_out) in enumerate(sizes or layer_sizes()):
         layer = _empty_linear(n_in, n_out)
         # A ReLU leaves half of the variance (He et al. 2015); pixels have not passed one.
         variance = (2 if i else 1) / n_in
@@ -98,16 +111,19 @@ def build_column_ei(mean: float, generator: torch.Generator) -> nn.Sequential:
     return stack(layers)
 
 
-def build_dann(make_layer: MakeDANNLayer) -> nn.Sequential:
+def build_dann(
+    make_layer: MakeDANNLayer, sizes: Sequence[tuple[int, int]] | None = None
+) -> nn.Sequential:
     """Build a Dale's ANN of layers that are made one after the other.
 
     Args:
         make_layer: Makes a layer with its weights.
+        sizes: The inputs and outputs of every layer; default: those of digits.
     """
     layers = []
-    for i, (n_in, n_out) in enumerate(layer_sizes()):
+    for i, (n_in, n_out) in enumerate(sizes or layer_sizes()):
         # A tenth of the outputs, in hidden layers and in the last one alike.
-        n_inh = N_INH if n_out == HIDDEN else 1
+        n_inh = max(n_out // 10, 1)
         layers.append(make_layer(n_in, n_out, n_inh, i == 0))
     return stack(layers)
 

@@ -70,7 +70,7 @@ def test_the_published_split_is_as_published_and_the_other_stays_what_it_was(tin
 
 
 def test_files_are_looked_for_in_the_data_and_then_in_the_system(tiny, monkeypatch):
-    assert fashion_mnist_absent() is None
+    assert fashion_mnist_absent() == ""
     tiny.rename(fashion_images.SYSTEM_FOLDER)
     assert len(fashion_mnist(published=True).train_y) == 6
     # The test images alone are in the folder of data: they are found there, the others not.

@@ -15,6 +15,7 @@ from daleml.layers import DANNLinear
 from daleml.reproductions import BUDGETS, digit_networks, harness
 from daleml.reproductions.harness import Course, ImageArm, Images
 from daleml.reproductions.papers.dann_cornford2021 import claims as dann_claims
+from daleml.reproductions.papers.dann_cornford2021 import clothing
 from daleml.reproductions.papers.dann_cornford2021 import experiments as dann
 from daleml.reproductions.papers.dann_cornford2021 import networks as dann_networks
 from daleml.reproductions.papers.spectra_li2023 import claims as spectral_claims
@@ -29,7 +30,14 @@ EXPERIMENTS = {
 CHOICE = {"lrs": [0.03, 0.1], "epochs": 1, "fraction": 0.2}
 SMALL = {
     "dann initialisation": {"units": 50, "inputs": 20},
-    "dann gradients": {"inputs": 20, "outputs": [5, 10], "examples": 40},
+    "dann gradients": {
+        "n_in": 20,
+        "outputs": [5, 10],
+        "n_out": 5,
+        "inputs": [10, 20],
+        "examples": 40,
+    },
+    "dann clothing": {"hidden": 20, "updates": 6, "every": 2, "times": 2},
     "dann digits": {"epochs": 1, "choice": CHOICE},
     "spectral initialisation": {"draws": [[100, 1], [300, 1]]},
     "spectral row images": {
@@ -45,15 +53,20 @@ SEED = 3
 
 @pytest.fixture(scope="module", autouse=True)
 def few_digits():
-    """A fifth of the digits."""
+    """A tenth of the digits."""
     whole = digits()
     parts = {
-        name: getattr(whole, name)[:288]
+        name: getattr(whole, name)[:128]
         for name in ("train_x", "train_y", "test_x", "test_y")
     }
     with pytest.MonkeyPatch.context() as patch:
         for module in (dann, spectral):
             patch.setattr(module, "digits", lambda: dataclasses.replace(whole, **parts))
+        patch.setattr(
+            clothing,
+            "fashion_mnist",
+            lambda *, published: dataclasses.replace(whole, **parts),
+        )
         yield dataclasses.replace(whole, **parts)
 
 
@@ -83,9 +96,8 @@ def test_claims_are_what_their_experiments_measure(claim, found):
     for check in claim.checks:
         assert math.isfinite(found[claim.experiment.name][check.number]), check.number
         assert check.at_least is not None or check.at_most is not None
-        if (
-            check.no_effect is not None
-        ):  # what shows no effect must not be what is expected
+        # What shows no effect must not be what is expected, unless no effect is claimed.
+        if check.no_effect is not None and not check.is_equivalence:
             least = -math.inf if check.at_least is None else check.at_least
             most = math.inf if check.at_most is None else check.at_most
             assert not least < check.no_effect < most or check.is_equivalence
@@ -98,7 +110,7 @@ def test_ids_are_distinct_and_in_order():
         ]
         assert all(claim.paper == paper.name for claim in paper.claims)
         tested = [claim.id[1] for claim in paper.claims if claim.experiment]
-        assert tested == list("abcdefg" if paper is dann_claims.PAPER else "abcdefgh")
+        assert tested == list("abcdefghj" if paper is dann_claims.PAPER else "abcdefgh")
 
 
 @pytest.mark.parametrize(
@@ -108,18 +120,21 @@ def test_experiments_can_be_sent_elsewhere_and_have_every_budget(experiment):
     assert pickle.loads(pickle.dumps(experiment.run)) is experiment.run
     for field in (experiment.settings, experiment.seeds, experiment.minutes):
         assert tuple(field) == BUDGETS
-    assert experiment.seeds["quick"] >= 3
+    # What needs much time and files of the user's may be left to the paper budget.
+    assert experiment.seeds["quick"] >= (0 if experiment.absent else 3)
     assert experiment.seeds["paper"] >= 5
 
 
-def test_budgets_fit_a_laptop():
-    def minutes(budget):
-        return sum(
-            one.seeds[budget] * one.minutes[budget] for one in EXPERIMENTS.values()
-        )
-
-    assert minutes("quick") <= 9
-    assert minutes("paper") <= 50
+@pytest.mark.parametrize(("number", "quick", "paper"), [("1", 5, 30), ("2", 6, 50)])
+def test_budgets_fit_a_laptop(number, quick, paper):
+    found = {
+        claim.experiment.name: claim.experiment
+        for claim in CLAIMS
+        if claim.experiment and claim.id[0] == number
+    }
+    for budget, most in (("quick", quick), ("paper", paper)):
+        taken = [one.seeds[budget] * one.minutes[budget] for one in found.values()]
+        assert sum(taken) <= most
 
 
 @pytest.mark.parametrize(

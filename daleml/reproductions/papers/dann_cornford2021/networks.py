@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -40,20 +42,25 @@ def dann_layer(
 
 
 def build_dann(
-    mean: float, generator: torch.Generator, *, shunting: bool = True
+    mean: float,
+    generator: torch.Generator,
+    sizes: Sequence[tuple[int, int]] | None = None,
+    *,
+    shunting: bool = True,
 ) -> nn.Sequential:
     """Build a Dale's ANN with shunting inhibition, initialised as in the paper.
 
     Args:
         mean: The mean pixel, which it does not need.
         generator: Source of the weights.
+        sizes: The inputs and outputs of every layer; default: those of digits.
         shunting: Whether inhibition divides too, or only subtracts.
     """
 
     def make_layer(n_in: int, n_out: int, n_inh: int, first: bool) -> DANNLinear:
         return dann_layer(n_in, n_out, n_inh, generator, shunting=shunting, first=first)
 
-    return digit_networks.build_dann(make_layer)
+    return digit_networks.build_dann(make_layer, sizes)
 
 
 def build_subtractive(mean: float, generator: torch.Generator) -> nn.Sequential:
