@@ -44,7 +44,13 @@ html_show_sourcelink = False
 # The lines below each result would be fetched, which a browser forbids for files.
 html_show_search_summary = False
 
-myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = [
+    "amsmath",
+    "colon_fence",
+    "deflist",
+    "dollarmath",
+    "html_image",
+]
 nb_execution_mode = "off"  # notebooks are saved with their outputs
 myst_heading_anchors = 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from pathlib import Path
@@ -12,9 +13,12 @@ from daleml.analysis import plots
 from daleml.analysis.plots.drawing import Drawing
 from daleml.pages.html_page import Section, page
 from daleml.pages.page_words import OF_CLAIMS
+from daleml.reproductions import definitions, owner_counts
 from daleml.reproductions.claim import Paper
+from daleml.reproductions.claim_documents import READ_A_FOREST
+from daleml.reproductions.claim_sections import owner_of
 from daleml.reproductions.running_claims import Reproduction
-from daleml.reproductions.sweep import READING, Swept
+from daleml.reproductions.sweep import READING
 from daleml.reproductions.verdict import (
     FAILS,
     HOLDS,
@@ -33,7 +37,7 @@ _FILE = re.compile(r"\b\w+\.py\b")
 _FILE_OF_AUTHORS = "is a file of the authors' code; its address is not on record here"
 
 _READ_A_FIGURE = (
-    "In the figures below, each dot is a seed, the diamond is the mean of the seeds, the bar"
+    "In the figure of a claim, each dot is a seed, the diamond is the mean of the seeds, the bar"
     " is the 95 % interval of that mean, and the green band is what was expected. The bar is"
     " judged, not the dots: some dots may lie outside the band of a claim that holds."
 )
@@ -44,6 +48,7 @@ _COLUMNS = (
     "measured",
     "mean [95 % interval]",
     "expected",
+    "whose bound",
     "seeds",
     "verdict",
 )
@@ -65,6 +70,7 @@ def table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
                         f"{one.mean:.4g} [{one.low:.4g}, {one.high:.4g}]"
                     ),
                     "expected": one.check.bound(),
+                    "whose bound": owner_of(dataclasses.asdict(one.check)),
                     "seeds": len(one.values),
                     "verdict": in_words(one.verdict, one.prospect.seeds_needed),
                 }
@@ -77,13 +83,14 @@ def table(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 
 
 def summary(outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """Return one row per claim: its sentence and its verdict."""
+    """Return one row per claim: its sentence, whose it is, and its verdict."""
     import pandas as pd
 
     rows = []
     for outcome in outcomes:
-        said = f"{outcome.claim.id}: {outcome.claim.sentence}"
-        rows.append({"claim": said, "verdict": outcome.verdict})
+        claim = outcome.claim
+        row = {"claim": f"{claim.id}: {claim.sentence}", "whose": claim.owner}
+        rows.append(row | {"verdict": outcome.verdict})
     return pd.DataFrame(rows)
 
 
@@ -121,25 +128,56 @@ def write(
         OSError: If the set cannot be written; the earlier one is there still.
     """
     files: dict[str, bytes] = {}
-    sections = []
+    sections = [_words(), Section("What the verdicts mean", [RULE, _READ_A_FIGURE])]
+    sections.append(_at_a_glance(result, files))
     for paper in papers:
         own = [one for one in result.outcomes if one.claim.paper == paper.name]
         # A paper of which nothing was chosen has no section.
         if own:
-            sections.append(_of_paper(paper, own, result.sweeps, files))
+            sections.append(_of_paper(paper, own, result, files))
         sections += [_of_claim(outcome, files, command) for outcome in own]
     machine = [f"{name} {value}" for name, value in result.machine.items() if value]
-    rule = Section("What the verdicts mean", [RULE, _READ_A_FIGURE])
     files["index.html"] = page(
         "The founding claims, measured again",
         verdict_counts(result.outcomes),
         _facts(result),
-        [rule, *sections],
+        sections,
         [f"Made by `{command}` on {', '.join(machine)}."],
         OF_CLAIMS,
     ).encode()
     atomic_files.write_set("out", out, files, "claims.json", result.to_dict())
     return out / "index.html"
+
+
+def _words() -> Section:
+    """Compose the section of the words in which claims are judged."""
+    import pandas as pd
+
+    rows = []
+    for term, meaning in definitions.TERMS.items():
+        # Marks of Markdown, which this page does not read.
+        plain = re.sub("[*`]", "", meaning)
+        rows.append({"word": term, "what it means": plain})
+    return Section(
+        "Words", ["Each is defined by those before it."], [pd.DataFrame(rows)]
+    )
+
+
+def _at_a_glance(result: Reproduction, files: dict[str, bytes]) -> Section:
+    """Compose the section of all claims: their counts by owner, and one figure."""
+    kept = [outcome.to_dict() for outcome in result.outcomes]
+    said = [owner_counts.headline(kept)]
+    drawings = []
+    if any(claim["measured"] for claim in kept):
+        said += [owner_counts.of_bounds(kept), READ_A_FOREST]
+        drawing = Drawing(
+            plots.forest_overview(kept, title=f"{result.budget} budget"),
+            "Forest plot of all claims, a block for each paper: one row for each claim, that of"
+            " the check that decides. The tables below have the numbers.",
+        )
+        files["figures/forest-overview.png"] = drawing.png()
+        drawings.append(drawing)
+    return Section("All claims at a glance", said, (), drawings)
 
 
 def _facts(result: Reproduction) -> list[tuple[str, str]]:
@@ -159,12 +197,21 @@ def _facts(result: Reproduction) -> list[tuple[str, str]]:
 def _of_paper(
     paper: Paper,
     outcomes: Sequence[Outcome],
-    sweeps: Sequence[Swept],
+    result: Reproduction,
     files: dict[str, bytes],
 ) -> Section:
     """Compose the section of a paper, and keep its figures among the files."""
     drawings = []
-    for swept in sweeps:
+    kept = [outcome.to_dict() for outcome in outcomes]
+    if any(claim["measured"] for claim in kept):
+        drawing = Drawing(
+            plots.forest(kept, title=f"{result.budget} budget"),
+            f"Forest plot of the checks of {paper.name}: the interval of each beside its bound."
+            " The tables below have the numbers.",
+        )
+        files[f"figures/forest-{paper.name}.png"] = drawing.png()
+        drawings.append(drawing)
+    for swept in result.sweeps:
         sweep = swept.sweep
         if sweep in paper.sweeps:
             caption = f"{sweep.title} {sweep.caption} {READING}"
@@ -172,7 +219,8 @@ def _of_paper(
             # Beside the page too, to be put into a talk.
             files[f"figures/{sweep.name}.png"] = drawing.png()
             drawings.append(drawing)
-    return Section(paper.name, [paper.citation], [summary(outcomes)], drawings)
+    said = [paper.citation, owner_counts.summary({result.budget: kept})]
+    return Section(paper.name, said, [summary(outcomes)], drawings)
 
 
 def _of_claim(outcome: Outcome, files: dict[str, bytes], command: str) -> Section:
@@ -180,8 +228,16 @@ def _of_claim(outcome: Outcome, files: dict[str, bytes], command: str) -> Sectio
     claim = outcome.claim
     heading = f"{claim.id}: {outcome.verdict}"
     said = [f"{claim.sentence} Verdict: {outcome.verdict}.", _source(claim.source)]
+    if claim.owner:
+        said.append(f"Whose claim: {claim.owner}.")
     if claim.note:
         said.append(claim.note)
+    if outcome.absent:
+        said.append(f"Not tested here: {outcome.absent}")
+    if claim.tried:
+        said.append(f"What was tried. {claim.tried}")
+    if claim.earlier:
+        said.append(f"As it was stated before. {claim.earlier}")
     if not outcome.measured:
         return Section(heading, said, level=3)
     # The command of this claim alone, for a reader who wants to see it measured.

@@ -27,6 +27,9 @@ _PIXELS_PER_INCH = 96
 _LEAST_SCALE = 0.7
 """A figure that is shrunk more cannot be read: it scrolls instead."""
 
+_GREATEST_SCALE = 1.3
+"""A figure of a telephone's width that is enlarged more has letters larger than its page."""
+
 _PHONE = 350
 """What a page on a telephone has for a figure, in pixels."""
 
@@ -161,9 +164,10 @@ def _figure(drawing: Drawing) -> str:
     least = round(_LEAST_SCALE * drawn)
     # With a width and a height, the page does not jump while it is opened.
     sizes = f'width="{drawn}" height="{round(height * _PIXELS_PER_INCH)}"'
+    limits = f"min-width:{least}px;max-width:{round(_GREATEST_SCALE * drawn)}px"
     image = (
         f'<img alt="{alternative}" {sizes} data-drawn="{drawn}"'
-        f' style="min-width:{least}px" src="data:image/png;base64,{source}">'
+        f' style="{limits}" src="data:image/png;base64,{source}">'
     )
     box = '<div class="scroll">'
     if least > _PHONE:

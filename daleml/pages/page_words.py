@@ -99,32 +99,6 @@ OF_FITS = {
 """Words of a fit's page."""
 
 OF_CLAIMS = {
-    "claim": (
-        "A sentence of a paper, with what is expected of certain numbers if it is true."
-    ),
-    "holds": (
-        "For each expected number, the whole 95 % interval of the mean over seeds (Student's"
-        " t) lies where it should."
-    ),
-    "does not hold": (
-        "For at least one expected number, the whole interval lies where it should not. Of a"
-        " claim that expects several numbers, a wider interval has to."
-    ),
-    "cannot tell": (
-        "Neither: for some number, the interval lies on both sides of the bound. How many"
-        " seeds would tell stands beside it: as many as decide in four runs of five, if the"
-        " mean and the spread are those that were measured."
-    ),
-    "not tested": "There is no experiment for it; the note of the claim says why.",
-    "expected": "The bound that a number must keep for the claim to hold.",
-    "seeds": (
-        "A seed decides all random draws of one run. Several seeds are several independent"
-        " runs."
-    ),
-    "pilot": (
-        "A run made before the measured ones, to set bounds. Its seeds are not among those"
-        " that are judged."
-    ),
     "dual": (
         "The coordinate in which mirror descent takes its steps: the gradient of a"
         " potential. Under the negative entropy it is the logarithm of a weight's"

@@ -7,6 +7,7 @@ how far the expected mean lies from the bound.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -175,6 +176,8 @@ def seeds_needed(
 _power = power
 
 
+# All checks ask for the same numbers of seeds: to compute these anew was most of a verdict.
+@functools.lru_cache(maxsize=1024)
 def _relative_sds(n: int) -> NDArray[np.float64]:
     """Return standard deviations of samples over the true one, each as likely as the others."""
     from scipy.special import gammaincinv

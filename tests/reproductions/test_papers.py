@@ -1,14 +1,8 @@
 """Papers and their claims: whole, with sources, on a page of their own and in the docs."""
 
-import json
-from pathlib import Path
-
 from daleml import reproductions
 from daleml.pages import claims_page
 from daleml.reproductions import Claim, reproduce
-from daleml.reproductions.papers.interneurons_garciadelmolino2017.experiments import (
-    MODEL as NOTHING_DRAWN,
-)
 from tests.reproductions.toys import claim
 
 
@@ -33,12 +27,8 @@ def test_every_claim_says_where_from_and_what_no_effect_would_be():
             assert one.note, one.id
             continue
         assert one.checks, one.id
-        least = {"quick": 3, "paper": 5}
-        if one.experiment is NOTHING_DRAWN:
-            # Two are enough to see that they give the same.
-            least = {"quick": 2, "paper": 2}
-        for budget, seeds in least.items():
-            assert one.experiment.seeds[budget] >= seeds, one.id
+        assert one.experiment.seeds["quick"] >= 3, one.id
+        assert one.experiment.seeds["paper"] >= 5, one.id
         for check in one.checks:
             assert check.at_least is not None or check.at_most is not None
             if check.no_effect is not None and not check.is_equivalence:
@@ -66,20 +56,3 @@ def test_the_page_needs_nothing_else(tmp_path):
         claims_page.verdict_counts(result.outcomes)
         == "1 of 1 tested claims hold; 1 not tested."
     )
-
-
-def test_the_tables_of_readme_and_docs_are_those_of_the_run_they_name():
-    from daleml.reproductions.tables import by_circuit, by_claim, by_paper
-
-    root = Path(__file__).parents[2]
-    found = json.loads((root / "docs" / "claims.json").read_text(encoding="utf-8"))
-    assert by_paper(found) in (root / "README.md").read_text(encoding="utf-8")
-    assert by_claim(found) in (root / "docs" / "claims.md").read_text(encoding="utf-8")
-    circuits = root / "docs" / "published_circuits.md"
-    assert by_circuit(found) in circuits.read_text(encoding="utf-8")
-    listed = {one["id"]: one for one in found["claims"]}
-    # A claim that was added, or that expects something else now, is to be run again.
-    for one in reproductions.find():
-        assert listed[one.id]["sentence"] == one.sentence
-        expected = [measured["expected"] for measured in listed[one.id]["measured"]]
-        assert expected == [check.bound() for check in one.checks]

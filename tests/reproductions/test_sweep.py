@@ -10,9 +10,7 @@ from daleml import reproductions
 from daleml.analysis import plots
 from daleml.pages import claims_page
 from daleml.reproductions import Claim, Experiment, Panel, Paper, Sweep, reproduce
-from daleml.reproductions.__main__ import main
 from daleml.reproductions.sweep import measure
-from daleml.reproductions.tables import by_circuit, by_claim, merge
 from daleml.reproductions.verdict import mean_interval
 
 NAMES = ("a rises", "a falls")
@@ -117,106 +115,13 @@ def test_it_is_run_kept_and_shown_on_the_page(tmp_path):
     assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 3
 
 
-def test_the_docs_show_it_before_the_claims_of_its_paper(tmp_path):
-    claims = tuple(
-        Claim(id, "Said.", "nowhere", None, note="No data.") for id in ("9y", "9z")
-    )
-    paper = Paper("toy", "Nobody (1900)", claims, (sweep(),))
-    result = reproduce(paper.claims, tmp_path / "out", sweeps=paper.sweeps, jobs=1)
-    claims_page.write(result, [paper], tmp_path / "out", "")
-    marks = "<!-- claims: written by `make claims` -->\n<!-- claims: end -->\n"
-    (tmp_path / "docs").mkdir()
-    for path in ("README.md", "docs/claims.md", "docs/published_circuits.md"):
-        (tmp_path / path).write_text(marks)
-    main(tmp_path / "out" / "claims.json", tmp_path)
-    text = (tmp_path / "docs" / "claims.md").read_text()
-    assert text.count("![Effect against size.](figures/sizes.png)") == 1
-    assert text.index("figures/sizes.png") < text.index("9y")
-    assert (tmp_path / "docs" / "figures" / "sizes.png").exists()
-
-
-def test_claims_of_one_paper_take_the_place_of_earlier_ones(tmp_path):
-    claim = {
-        "paper": "toy",
-        "sentence": "Said.",
-        "source": "nowhere",
-        "note": "",
-        "measured": [],
-    }
-    before = {
-        "claims": [
-            {**claim, "id": "9y", "verdict": "holds"},
-            {**claim, "id": "9z", "verdict": "holds"},
-        ]
-    }
-    before |= {
-        "sweeps": [],
-        "budget": "quick",
-        "machine": {"processor": "abacus", "commit": "1111111"},
-    }
-    newer = {**before, "claims": [{**claim, "id": "9z", "verdict": "does not hold"}]}
-    newer["machine"] = {"processor": "slide rule", "commit": "2222222"}
-    merged = merge(before, newer)
-    assert [(one["id"], one["verdict"]) for one in merged["claims"]] == [
-        ("9y", "holds"),
-        ("9z", "does not hold"),
-    ]
-    said = by_claim(merged)
-    assert (
-        "at commit 1111111 on abacus (). Printed again later: 9z at commit 2222222 on slide rule ()."
-        in said
-    )
-    with pytest.raises(
-        ValueError, match="`newer` must be of the budget 'quick'; got 'paper'"
-    ):
-        merge(before, newer | {"budget": "paper"})
-
-
-def test_circuits_of_papers_stand_beside_what_is_claimed_of_them():
-    one = {"label": "|bias|", "mean": 0.0125, "low": 0.01, "high": 0.015}
-    claim = {
-        "id": "9z",
-        "paper": "decision",
-        "sentence": "Said.",
-        "source": "figure 2",
-        "verdict": "holds",
-        "measured": [one, one | {"label": "other", "mean": None}],
-    }
-    # Papers in the order of the page, whatever the order of their claims; others are left out.
-    later = {**claim, "id": "9y", "paper": "interneurons", "measured": []}
-    found = {"claims": [later, claim, {**claim, "paper": "eg", "id": "9x"}]}
-    lines = by_circuit(found).splitlines()
-    assert lines[2:] == [
-        "| 9z | Said. *figure 2.* | \\|bias\\|: 0.0125, 0.01 to 0.015;"
-        " other: –, 0.01 to 0.015 | holds |",
-        "| 9y | Said. *figure 2.* |  | holds |",
-    ]
-
-
-def test_a_bar_in_a_label_does_not_end_its_cell():
-    measured = {
-        "label": "log |beta|",
-        "mean": 1,
-        "low": 1,
-        "high": 1,
-        "expected": "at most 2",
-        "values": [1],
-    }
-    claim = {
-        "id": "9z",
-        "paper": "toy",
-        "sentence": "Said.",
-        "source": "nowhere",
-        "verdict": "holds",
-        "note": "",
-    }
-    found = {
-        "claims": [{**claim, "measured": [measured | {"verdict": "holds"}]}],
-        "sweeps": [],
-        "budget": "quick",
-    }
-    text = by_claim(found | {"machine": {"processor": "abacus"}})
-    assert "| log \\|beta\\| | 1 | 1 to 1 | at most 2 | 1 | holds |" in text
+def test_narrow_panels_stand_above_one_another(swept):
+    beside = plots.sweep(swept).axes
+    assert beside[0].get_position().y0 == beside[1].get_position().y0
+    drawing = plots.sweep(swept, width=3.65)
+    above, below = drawing.axes
+    assert drawing.get_figwidth() == 3.65
+    assert above.get_position().y0 > below.get_position().y1
 
 
 def test_every_paper_s_own_can_be_read_from_its_experiment_and_is_drawn_where_the_whole_paper_is():

@@ -69,6 +69,7 @@ def draw_row(ax: Axes, row: Row, y: float) -> None:
     no_effect = row.no_effect
     if no_effect is not None and NEAREST <= no_effect <= FARTHEST:
         ax.plot([no_effect], [y], zorder=3, label="_no effect", **NO_EFFECT)
+    # An arrow keeps the colour of the verdict: it is told by the side that it lies on.
     drawn = dict(look)
     if row.mean < NEAREST or row.mean > FARTHEST:
         drawn["marker"] = "<" if row.mean < NEAREST else ">"

@@ -287,6 +287,7 @@ def _write(
             draw_row(ax, line.row, middle)
         draw_owner(ax, line.owner, ((_EDGE + 0.06 - begin) / inner, middle))
         down += high
+    # The first line is at the top: the axis counts downwards.
     ax.set_ylim(down + 0.05, 0)
 
 
@@ -307,6 +308,7 @@ def _finish(ax: Axes, across: tuple[float, float], title: str | None) -> None:
     rows = ax.get_ylim()[0]
     letter = small(ax) / _POINTS_PER_INCH
     fits = int((wide - 2 * _EDGE) / (_LETTER * letter))
+    # The name of the axis is about all of the figure, and as wide.
     label = textwrap.wrap(_X_LABEL, fits)
     marks, n_lines = explain(ax, wide)
     named = _LINE * letter * len(label)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from daleml.analysis.plots import figure_sizes
 from daleml.analysis.plots.canvas import (
     axis_name,
     each_of,
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+# Narrower panels than this, in inches, stand above one another.
+_NARROWEST = 2.4
+
 # Labels of ticks need this fraction of the axis between them.
 _ROOM = 0.07
 
@@ -33,7 +37,8 @@ def sweep(
 ) -> Figure:
     """Draw a figure of a paper: one pair of axes per panel, one line per arm.
 
-    Lines are means over seeds, bands their 95 % intervals, and faint dots the seeds.
+    Panels that would be narrow stand above one another. Lines are means over seeds, bands their
+    95 % intervals, and faint dots the seeds.
 
     Args:
         result: What :func:`daleml.reproductions.sweep.measure` returns.
@@ -57,15 +62,24 @@ def sweep(
         'lr'
     """
     panels = result.sweep.panels
+    columns = _columns(len(panels), width)
+    rows = len(panels) // columns
     with style():
-        drawing, axes = figure(len(panels), **each_of(width, len(panels), 4.6, 3.9))
-        for ax, panel, curves in zip(axes[0], panels, result.curves, strict=True):
+        drawing, axes = figure(columns, rows, **each_of(width, columns, 4.6, 3.9))
+        for ax, panel, curves in zip(axes.flat, panels, result.curves, strict=True):
             _panel(ax, panel, curves)
         if title is not None:
             drawing.suptitle(axis_name(title))
-        for ax in axes[0]:
-            settle(ax, is_new=ax is axes[0, 0])
+        for ax in axes.flat:
+            settle(ax, is_new=rows == 1 and ax is axes[0, 0])
     return drawing
+
+
+def _columns(n_panels: int, width: float | str | None) -> int:
+    """Return how many panels stand beside one another: one, where they would be narrow."""
+    if width is not None and figure_sizes.inches(width) / n_panels < _NARROWEST:
+        return 1
+    return n_panels
 
 
 def _panel(ax: Axes, panel: Any, curves: Any) -> None:
