@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -363,7 +365,11 @@ def _torch_optimizers() -> list[OptimizerCase]:
             continue  # SparseAdam takes sparse gradients only
         options = {"lr": 0.3}
         if name in ("LBFGS", "Rprop"):  # which have no weight decay
-            found.append(OptimizerCase(name, lambda ps, wd, cls=cls: cls(ps, lr=0.3)))
+            # Of LBFGS, fewer evaluations of the loss in a step than its twenty.
+            more = {"max_iter": 5} if name == "LBFGS" else {}
+            found.append(
+                OptimizerCase(name, lambda ps, wd, c=cls, o=more: c(ps, lr=0.3, **o))
+            )
             continue
 
         def build(ps, wd, cls=cls, options=options):
@@ -550,10 +556,34 @@ class Images(nn.Module):
         return self.last(self.line(x.flatten(2)).relu()).flatten(1)
 
 
+def _built_once(make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """Build a network once for each start of the global generator, and give copies of it.
+
+    To build every kind of circuit takes longer than to train it for a few steps. The generator
+    goes on from a copy as from the network that was built.
+    """
+    kept: dict[tuple[object, ...], tuple[nn.Module, torch.Tensor]] = {}
+
+    @functools.wraps(make)
+    def build(**options: object) -> nn.Module:
+        start = torch.get_rng_state().numpy().tobytes()
+        key = (start, *sorted(options.items()))
+        if key not in kept:
+            # A test that draws much has ever new starts, and memory has an end.
+            if len(kept) == 50:
+                kept.clear()
+            kept[key] = make(**options), torch.get_rng_state()
+        model, end = kept[key]
+        torch.set_rng_state(end)
+        return copy.deepcopy(model)
+
+    return build
+
+
 NETWORKS = {
-    "dense": network,
-    "recurrent": Circuits,
-    "convolutional": Images,
+    "dense": _built_once(network),
+    "recurrent": _built_once(Circuits),
+    "convolutional": _built_once(Images),
 }
 
 
