@@ -1,6 +1,7 @@
 """The claims of exponentiated gradient, geometry and regimes, on settings so small that they only show how it is done."""
 
 import copy
+import functools
 import json
 
 import pytest
@@ -82,6 +83,12 @@ def small(name):
     return {**EXPERIMENTS[name].settings["quick"], **SMALL[name]}
 
 
+@functools.cache
+def numbers_of(name):
+    """What the first seed gives, which several tests compare with."""
+    return EXPERIMENTS[name].run(0, small(name))
+
+
 def test_every_experiment_is_here():
     assert set(SMALL) == set(EXPERIMENTS)
 
@@ -95,7 +102,7 @@ def test_gives_what_its_claims_read_by_the_seed_alone(name):
     assert torch.equal(torch.get_rng_state(), state)
     assert settings == given
     torch.manual_seed(7)  # of no consequence
-    assert experiment.run(0, settings) == numbers
+    assert numbers_of(name) == numbers
     assert all(type(value) is float for value in numbers.values())
     for paper in PAPERS:
         for claim in paper.claims:
@@ -124,7 +131,7 @@ def test_settings_are_plain_and_say_how_long(name, budget):
 )
 def test_learning_rates_never_see_the_test_set(monkeypatch, name):
     settings, experiment = small(name), EXPERIMENTS[name]
-    numbers = experiment.run(0, settings)
+    numbers = numbers_of(name)
     split = digit_arms.digits(0)
     garbage = copy.copy(split)
     object.__setattr__(garbage, "test_x", torch.full_like(split.test_x, 1e3))
@@ -141,7 +148,7 @@ def test_learning_rates_never_see_the_test_set(monkeypatch, name):
 
 def test_pruned_networks_relearn_without_the_test_set(monkeypatch):
     settings = small("EG on digits")
-    numbers = digit_arms.run_digits(0, settings)
+    numbers = numbers_of("EG on digits")
     split = digit_arms.digits(0)
     garbage = copy.copy(split)
     object.__setattr__(garbage, "test_y", torch.full_like(split.test_y, -1))
@@ -156,7 +163,7 @@ def test_pruned_networks_relearn_without_the_test_set(monkeypatch):
 
 def test_learning_rates_of_neurons_never_see_the_test_set(monkeypatch):
     settings, draw = small("r of k of 2,000"), networks.draw_r_of_k
-    numbers = eg.run_r_of_k(0, settings)
+    numbers = numbers_of("r of k of 2,000")
 
     def garbage(*args, noisy):
         inputs, targets = draw(*args, noisy=noisy)
