@@ -27,8 +27,10 @@ def test_every_claim_says_where_from_and_what_no_effect_would_be():
             assert one.note, one.id
             continue
         assert one.checks, one.id
-        assert one.experiment.seeds["quick"] >= 3, one.id
-        assert one.experiment.seeds["paper"] >= 5, one.id
+        quick, paper = (one.experiment.seeds[name] for name in ("quick", "paper"))
+        # Some are minutes a seed, and not in the quick budget, as their notes say.
+        assert quick >= 3 or (not quick and "quick budget" in one.note), one.id
+        assert paper >= 5, one.id
         for check in one.checks:
             assert check.at_least is not None or check.at_most is not None
             if check.no_effect is not None and not check.is_equivalence:

@@ -283,8 +283,8 @@ DIGITS = Experiment(
     "EG on digits",
     run_digits,
     settings=dict.fromkeys(BUDGETS, _DIGITS),
-    seeds={"quick": 8, "paper": 24, "long": 60},
-    minutes=dict.fromkeys(BUDGETS, 0.25),
+    seeds={"quick": 6, "paper": 16, "long": 60},
+    minutes=dict.fromkeys(BUDGETS, 0.3),
 )
 
 
@@ -348,6 +348,6 @@ RATES = Experiment(
     "EG's learning rates on digits",
     run_rates,
     settings=dict.fromkeys(BUDGETS, _RATES),
-    seeds={"quick": 3, "paper": 8, "long": 20},
-    minutes=dict.fromkeys(BUDGETS, 0.25),
+    seeds={"quick": 3, "paper": 5, "long": 20},
+    minutes=dict.fromkeys(BUDGETS, 0.3),
 )

@@ -114,15 +114,15 @@ def _r_of_k(name: str, n: int, seeds: dict[str, int], minutes: float) -> Experim
     )
 
 
-FEW_INPUTS = _r_of_k("r of k of 200", 200, {"quick": 16, "paper": 32, "long": 60}, 0.03)
+FEW_INPUTS = _r_of_k("r of k of 200", 200, {"quick": 12, "paper": 20, "long": 60}, 0.06)
 MANY_INPUTS = _r_of_k(
-    "r of k of 2,000", 2_000, {"quick": 6, "paper": 16, "long": 30}, 0.2
+    "r of k of 2,000", 2_000, {"quick": 5, "paper": 10, "long": 30}, 0.3
 )
 # What the first edition called it.
 R_OF_K = MANY_INPUTS
 # Minutes a seed: not for the quick budget, which has other sizes.
 MOST_INPUTS = _r_of_k(
-    "r of k of 20,000", 20_000, {"quick": 0, "paper": 4, "long": 10}, 2.0
+    "r of k of 20,000", 20_000, {"quick": 0, "paper": 5, "long": 10}, 1.8
 )
 
 # -- identities

@@ -133,6 +133,6 @@ ROWS = Experiment(
     "EG on rows of digits",
     run_rows,
     settings=dict.fromkeys(BUDGETS, _ROWS),
-    seeds={"quick": 5, "paper": 12, "long": 20},
+    seeds={"quick": 4, "paper": 8, "long": 20},
     minutes=dict.fromkeys(BUDGETS, 0.25),
 )
