@@ -162,10 +162,26 @@ def build_rnn(
             are zero either way, but the readout is drawn after them.
     """
     model = empty_rnn(side)
-    bound = UNITS**-0.5
+    initialise_rnn_(model, generator, draw_biases=draw_biases)
+    return model
+
+
+@torch.no_grad()
+def initialise_rnn_(
+    model: RowReader, generator: torch.Generator, *, draw_biases: bool = False
+) -> None:
+    """Draw the weights of an ordinary recurrent network, as :func:`build_rnn` tells.
+
+    Args:
+        model: The network, whose recurrent layer is an ``nn.RNN``.
+        generator: Source of the weights.
+        draw_biases: Whether the recurrent biases take numbers from the generator as well.
+    """
+    units = model.get_parameter("rnn.weight_hh_l0").shape[1]
+    bound = units**-0.5
     for name, parameter in model.named_parameters():
         if name == "readout.weight":
-            std = math.sqrt(2 / UNITS)
+            std = math.sqrt(2 / units)
             nn.init.normal_(parameter, std=std, generator=generator)
         elif parameter.ndim == 2:
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
@@ -173,7 +189,6 @@ def build_rnn(
             nn.init.uniform_(parameter, 0.0, 0.0, generator=generator)
         else:
             nn.init.zeros_(parameter)
-    return model
 
 
 def build_row_dann(
