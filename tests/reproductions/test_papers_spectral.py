@@ -9,7 +9,11 @@ from torch.nn.functional import cross_entropy
 
 from daleml import signs
 from daleml.optim import enforce, param_groups
-from daleml.reproductions.papers.spectra_li2023 import experiments, networks
+from daleml.reproductions.papers.spectra_li2023 import (
+    adding_and_text,
+    experiments,
+    networks,
+)
 from daleml.reproductions.papers.spectra_li2023.networks import ARMS
 from daleml.reproductions.papers.spectra_li2023.recurrent_batches import (
     FLOOR,
@@ -136,3 +140,33 @@ def test_a_network_that_diverges_guesses_and_the_others_go_on(monkeypatch):
     for name, value in experiments.run_rows(0, settings).items():
         assert found[name] == pytest.approx(value, abs=0.3), name
         assert math.isfinite(value)
+
+
+# -- the other tasks
+
+
+@pytest.mark.parametrize("kind", adding_and_text.KINDS)
+def test_networks_of_the_other_tasks_are_of_the_size_that_was_asked_for(kind):
+    model = adding_and_text.build(kind, 3, 20, 7, torch.Generator().manual_seed(0))
+    rates, _ = model.rnn(torch.rand(5, 2, 3))
+    assert rates.shape == (5, 2, 20)
+    assert model.readout(rates).shape == (5, 2, 7)
+    assert not any(bool(one.any()) for one in model.parameters() if one.ndim == 1)
+    assert (kind == "rnn") == (next(signs.named(model), None) is None)
+
+
+def test_what_is_judged_are_trials_and_characters_that_nobody_learned_from():
+    """Before learning, errors are about those of chance; the text is Python's own, and long enough."""
+    text = adding_and_text.documentation()
+    assert len(text) > 300_000
+    assert "lambda" in text
+    settings = {
+        "adding": {"networks": 2, "units": 10, "updates": 0},
+        "text": {"units": 10, "updates": 0},
+    }
+    found = adding_and_text.run_other_tasks(0, settings)
+    assert found["text, rnn"] == pytest.approx(math.log(len(set(text))), rel=0.1)
+    for name in ("adding, column_ei - rnn", "text, column_ei - rnn"):
+        task, _ = name.split(", ")
+        difference = found[f"{task}, column_ei"] - found[f"{task}, rnn"]
+        assert found[name] == pytest.approx(difference)
