@@ -168,8 +168,8 @@ OTHER_TASKS = Experiment(
             "text": {"units": 100, "updates": 600},
         },
         "paper": {
-            "adding": _ADDING | {"updates": 6000},
-            "text": {"units": 100, "updates": 1500},
+            "adding": _ADDING | {"updates": 4000},
+            "text": {"units": 100, "updates": 1000},
         },
         "long": {
             "adding": _ADDING | {"updates": 6000},
@@ -177,5 +177,5 @@ OTHER_TASKS = Experiment(
         },
     },
     seeds={"quick": 5, "paper": 5, "long": 10},
-    minutes={"quick": 0.35, "paper": 0.9, "long": 60.0},
+    minutes={"quick": 0.35, "paper": 0.6, "long": 60.0},
 )
