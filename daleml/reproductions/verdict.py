@@ -213,14 +213,20 @@ def measure(check: Check, values: Sequence[float], n_varying: int = 1) -> Measur
     if not all(math.isfinite(value) for value in values):
         # A number that could not be had supports nothing.
         verdict = FAILS
-    elif least <= low and high <= most:
+    elif least <= low and high <= most and not _is_nothing(check, low, high):
         verdict = HOLDS
-    elif widest[1] < least or widest[0] > most:
+    elif widest[1] < least or widest[0] > most or _is_nothing(check, *widest):
         verdict = FAILS
     else:
         verdict = CANNOT_TELL
     mean = float(np.mean(values))
     return Measured(check, tuple(values), mean, low, high, verdict, fail_level)
+
+
+def _is_nothing(check: Check, low: float, high: float) -> bool:
+    """Whether all seeds gave exactly no effect, where the bound is that there is one."""
+    bounds = (check.at_least, check.at_most)
+    return low == high == check.no_effect and check.no_effect in bounds
 
 
 def in_words(verdict: str, seeds_needed: int | None) -> str:

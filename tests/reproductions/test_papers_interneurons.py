@@ -122,6 +122,10 @@ class TestClaims:
     def test_the_model_does_what_the_paper_says(self, model, claim):
         assert verdict(claim, model) == HOLDS
 
+    def test_nothing_is_drawn_but_where_one_check_begins(self, model):
+        other = experiments.run_model(1, MODEL)
+        assert {name for name in model if model[name] != other[name]} == {"returns"}
+
     def test_the_responses_are_those_of_an_integration_by_scipy(self, model):
         """Made once with LSODA at a tolerance of 1e-10."""
         found = [model[f"SST_{baseline}"] for baseline in (0, 1)]

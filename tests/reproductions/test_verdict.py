@@ -29,6 +29,10 @@ from tests.reproductions.toys import claim
         ([1.0, 1.1, 0.9], {"at_least": 1.3, "at_most": 1.5}, FAILS),
         ([1.0, 1.1, 0.9], {"at_least": 0.5, "at_most": 1.0}, CANNOT_TELL),
         ([1.0, 1.0, 1.0], {"at_most": 1.0}, HOLDS),
+        # No effect at all is none in either direction, and as an identity it is right.
+        ([0.0, 0.0, 0.0], {"at_least": 0.0, "no_effect": 0.0}, FAILS),
+        ([0.0, 0.0, 0.0], {"at_most": 0.0, "no_effect": 0.0}, FAILS),
+        ([0.0, 0.0, 0.0], {"at_most": 0.0}, HOLDS),
         # One seed says nothing of the spread, however far it lies from the bound.
         ([1.0], {"at_least": 0.5}, CANNOT_TELL),
         ([1.0, math.nan, 1.0], {"at_least": 0.5}, FAILS),

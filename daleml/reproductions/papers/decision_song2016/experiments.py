@@ -260,13 +260,13 @@ DECISIONS = Experiment(
     "decisions of E and I units",
     run_decisions,
     settings=dict.fromkeys(BUDGETS, _DECISIONS),
-    seeds={"quick": 5, "paper": 10, "long": 20},
+    seeds={"quick": 5, "paper": 14, "long": 20},
     minutes=dict.fromkeys(BUDGETS, 0.15),
 )
 TIMES = Experiment(
     "reaction times of E and I units",
     run_reaction_times,
     settings=dict.fromkeys(BUDGETS, _TIMES),
-    seeds={"quick": 5, "paper": 10, "long": 20},
+    seeds={"quick": 5, "paper": 6, "long": 20},
     minutes=dict.fromkeys(BUDGETS, 0.08),
 )

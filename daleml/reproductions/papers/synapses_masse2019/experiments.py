@@ -122,23 +122,17 @@ _QUICK: dict[str, Any] = {
     # From the onset of the sample: its end is at 500 ms, that of the delay at 1,500 ms.
     "times_ms": [250.0, 500.0, 750.0, 1000.0, 1250.0, 1500.0],
 }
-_PAPER = _QUICK | {
-    "dt_ms": 20.0,
+_LONG = _QUICK | {
+    "dt_ms": 10.0,
     "fixation_ms": 500.0,
-    "grace_ms": 60.0,
-    "updates": 1000,
+    "batch": 256,
+    "updates": 2000,
     "probes": 800,
-    "times_ms": [240.0, 500.0, 740.0, 1000.0, 1240.0, 1500.0],
 }
 MEMORY = Experiment(
     "memory in synapses",
     run_memory,
-    settings={
-        "quick": _QUICK,
-        "paper": _PAPER,
-        "long": _PAPER
-        | {"dt_ms": 10.0, "grace_ms": 50.0, "batch": 256, "updates": 2000},
-    },
-    seeds={"quick": 6, "paper": 10, "long": 20},
-    minutes={"quick": 0.6, "paper": 5.0, "long": 40.0},
+    settings={"quick": _QUICK, "paper": _QUICK, "long": _LONG},
+    seeds={"quick": 6, "paper": 12, "long": 20},
+    minutes={"quick": 0.45, "paper": 0.45, "long": 40.0},
 )
