@@ -283,7 +283,7 @@ DIGITS = Experiment(
     "EG on digits",
     run_digits,
     settings=dict.fromkeys(BUDGETS, _DIGITS),
-    seeds={"quick": 6, "paper": 16, "long": 60},
+    seeds={"quick": 6, "paper": 20, "long": 100},
     minutes=dict.fromkeys(BUDGETS, 0.3),
 )
 

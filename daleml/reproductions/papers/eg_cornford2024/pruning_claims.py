@@ -40,7 +40,7 @@ PRUNING = (
             " points higher under EG. Nobody but us had claimed that: the 20 points were a"
             " pilot's, whose rates were the best on the test set. The seeds could not tell, and"
             " the gap hung on GD's rate. The paper's figures are the cosine, which is this"
-            " claim, and learning again, which is 3l and 3m; `zero_shot_gap_95` is still"
+            " claim, and learning again, which is 3l, 3m and 3u; `zero_shot_gap_95` is still"
             " measured."
         ),
     ),
@@ -68,7 +68,27 @@ PRUNING = (
     ),
     Claim(
         "3l",
-        "Pruned networks learn again faster under exponentiated gradient.",
+        "Pruned of 97.5 %, networks learn again faster under exponentiated gradient.",
+        f"{SOURCE}, Fig. 3D to F; prune_experiments.py, pruning_relearn.ipynb",
+        DIGITS,
+        (
+            Check(
+                "area_ratio_97.5",
+                "area under the training loss after pruning 97.5 %, EG over GD",
+                at_most=1.0,
+                no_effect=1.0,
+                owner=PAPER_DIRECTION,
+            ),
+        ),
+        note=(
+            "The authors' notebook has areas of 1,106 against 1,350."
+            f" {ON_DIGITS}{_PRUNING}"
+        ),
+        owner=THE_PAPERS,
+    ),
+    Claim(
+        "3u",
+        "Pruned of 95 %, networks learn again faster under exponentiated gradient.",
         f"{SOURCE}, Fig. 3D to F; prune_experiments.py, pruning_relearn.ipynb",
         DIGITS,
         (
@@ -79,19 +99,14 @@ PRUNING = (
                 no_effect=1.0,
                 owner=PAPER_DIRECTION,
             ),
-            Check(
-                "area_ratio_97.5",
-                "the same after pruning 97.5 %",
-                at_most=1.0,
-                no_effect=1.0,
-                owner=PAPER_DIRECTION,
-            ),
         ),
-        note=(
-            "The authors' notebook has areas of 775 against 1,027 at 95 %, and of 1,106 against"
-            f" 1,350 at 97.5 %. {ON_DIGITS}{_PRUNING}"
-        ),
+        note=f"The authors' notebook has areas of 775 against 1,027. {ON_DIGITS}{_PRUNING}",
         owner=THE_PAPERS,
+        tried=(
+            "With 5 % of its weights a network for digits is not far from where it was, and what"
+            " it has to learn again differs little between the arms. The pilot of six seeds asks"
+            " for about a hundred, half an hour, which the long budget has."
+        ),
     ),
     Claim(
         "3m",
@@ -153,9 +168,9 @@ PRUNING = (
             Check(
                 "relearned_sign_gap_95",
                 "test accuracy after pruning 95 % and learning again, signs held - GD, points",
-                # Two test images of 360 are 0.56 points.
-                at_least=-0.5,
-                at_most=0.5,
+                # Half of what the paper's EG gains here over GD, 2.7 points.
+                at_least=-1.35,
+                at_most=1.35,
                 no_effect=0.0,
                 owner=OURS,
             ),
