@@ -50,7 +50,7 @@ FEWER = {
         "cool_down": 3,
         "lrs": {"gd": [0.1], "sign_gd": [0.1], "eg": [0.3]},
     },
-    "EG on rows of digits": {"units": 128, "epochs": 4, "kept": [2]},
+    "EG on rows of digits": {"units": 128, "epochs": 4, "kept": [5], "claimed": 5},
     "r of k of 2,000": {"lrs": {"gd": [0.01, 0.5], "eg": [0.01, 0.75]}},
     "r of k of 200": {"lrs": {"gd": [0.5], "eg": [0.75]}},
     # 150 epochs, where an intact one takes about 70: some of the faults never learn
@@ -152,7 +152,7 @@ def plant_a_ring(monkeypatch):
     @torch.no_grad()
     def change(network):
         n = len(network.weight_rec)
-        for step in (1, 2):
+        for step in (1, 2, 3):
             network.weight_rec += 10 * torch.eye(n).roll(step, dims=0)
 
     with_hidden_weights(monkeypatch, row_arms, change)
