@@ -5,6 +5,9 @@ r"""Steps of coupled Morris-Lecar cells under a constant drive.
 
 .. math:: T_j = \operatorname{logistic}\Big(\frac{V_j + 3\,\text{mV}}{8\,\text{mV}}\Big), \qquad
     I = \text{drive} + 36.75\, W T
+
+A step takes :math:`T` from the middle of itself, by a line through the last two:
+:math:`\tfrac32 T_t - \tfrac12 T_{t-1}`. Cells of ``first_order`` take :math:`T_t`, as published.
 """
 
 from __future__ import annotations
@@ -56,57 +59,105 @@ class StepBlock:
     counted: bool
 
 
+class Cells(NamedTuple):
+    """States of coupled cells, each (batch, cells).
+
+    Attributes:
+        v: Voltage, mV.
+        w: Potassium gate.
+        middle: Transmission that the next step reads, expected for its middle; at first, that
+            of ``v``.
+    """
+
+    v: Tensor
+    w: Tensor
+    middle: Tensor
+
+    @classmethod
+    def at(cls, v: Tensor, w: Tensor) -> Cells:
+        """Return cells that have made no step yet."""
+        return cls(v, w, transmission(v))
+
+
 def advance(
-    v: Tensor, w: Tensor, drive: Tensor, weight: Tensor, block: StepBlock
-) -> tuple[Tensor, Tensor, Tensor]:
+    cells: Cells,
+    drive: Tensor,
+    weight: Tensor,
+    block: StepBlock,
+    compiled: bool | None = None,
+) -> tuple[Cells, Tensor]:
     """Advance coupled cells by some steps under a constant drive.
 
     Args:
-        v: Voltage, mV.
-        w: Potassium gate.
+        cells: Their states.
         drive: Current from outside the network, µA/cm².
         weight: Weight of the synapses, ``(post, pre)``.
         block: The steps.
+        compiled: Whether to compile the step; not under ``torch.func``'s transforms.
 
     Returns:
-        Voltage, gate, and the summed transmission, which is zero where it is not counted.
+        Their states at the end, and the summed transmission, zero where it is not counted.
 
     Shape:
-        ``v``, ``w``, ``drive`` and the results: (batch, cells). ``weight``: (cells, cells).
+        The states, ``drive`` and the sum: (batch, cells). ``weight``: (cells, cells).
     """
+    v, w, middle = cells
     sums, sent = torch.zeros_like(v), transmission(v)
-    # Transmission is instantaneous: a step reads what the one before it sent.
+    step = functools.partial(_step, block.cell, block.dt_ms)
+    if compiled and not torch._C._are_functorch_transforms_active():
+        step = _compiled_with_gradient(_StepKind.of(block, v))
+        if not v.requires_grad:
+            # Otherwise the first step, of a state without gradient, is compiled beside the others.
+            v = v.detach().requires_grad_()
     for _ in range(block.n):
-        current = drive + GAIN * (sent @ weight.t())
-        v, w = block.cell.step(v, w, current, block.dt_ms)
-        sent = transmission(v)
+        v, w, sent, middle = step(v, w, sent, middle, drive, weight)
         if block.counted:
             sums = sums + sent
-    return v, w, sums
+    return Cells(v, w, middle), sums
+
+
+def _step(
+    cell: MorrisLecar,
+    dt_ms: float,
+    v: Tensor,
+    w: Tensor,
+    sent: Tensor,
+    middle: Tensor,
+    drive: Tensor,
+    weight: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return voltage, gate, transmission, and what the next step reads, after a step."""
+    v, w = cell.step(v, w, drive + GAIN * (middle @ weight.t()), dt_ms)
+    now = transmission(v)
+    return v, w, now, _middle(cell, sent, now)
+
+
+def _middle(cell: MorrisLecar, sent: Tensor, now: Tensor) -> Tensor:
+    """Return the transmission in the middle of the step that follows ``sent`` and ``now``."""
+    return now if cell.first_order else now + (now - sent) / 2
 
 
 def advance_without_gradient(
-    v: Tensor,
-    w: Tensor,
+    cells: Cells,
     drive: Tensor,
     weight: Tensor,
     block: StepBlock,
     compiled: bool | None,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Cells, Tensor]:
     """Return what :func:`advance` does, without gradients and faster.
 
     Under ``vmap`` it advances many networks at once.
 
     Args:
-        v: Voltage, mV.
-        w: Potassium gate.
+        cells: The cells' states.
         drive: Current from outside the network, µA/cm².
         weight: Weight of the synapses, ``(post, pre)``.
         block: The steps.
         compiled: Whether to compile the step; None: where many cells will soon repay it.
     """
-    found = _InPlace.apply(v, w, drive, weight, block, compiled)  # type: ignore[no-untyped-call]
-    return cast("tuple[Tensor, Tensor, Tensor]", found)
+    found = _InPlace.apply(*cells, drive, weight, block, compiled)  # type: ignore[no-untyped-call]
+    v, w, middle, sums = cast("tuple[Tensor, Tensor, Tensor, Tensor]", found)
+    return Cells(v, w, middle), sums
 
 
 class _InPlace(torch.autograd.Function):
@@ -119,35 +170,38 @@ class _InPlace(torch.autograd.Function):
     def forward(
         v: Tensor,
         w: Tensor,
+        middle: Tensor,
         drive: Tensor,
         weight: Tensor,
         block: StepBlock,
         compiled: bool | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        shapes = [x.shape[:-2] for x in (v, w, drive, weight)]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        shapes = [x.shape[:-2] for x in (v, w, middle, drive, weight)]
         members = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
         # They are advanced in place, and the caller's states must stay as they are.
         v, w = _one_batch(v, members).clone(), _one_batch(w, members).clone()
+        middle = _one_batch(middle, members).clone()
         drive = _one_batch(drive, members).contiguous()
         weight = _one_batch(weight, members)
         sums = torch.zeros_like(v)
         # A block holds whole networks, since the cells of one drive each other.
         n_blocks = min(math.ceil(v.numel() / _CACHED), len(v))
-        tensors = (v, w, sums, drive, weight)
+        tensors = (v, w, middle, sums, drive, weight)
         blocks = zip(*(x.tensor_split(n_blocks) for x in tensors), strict=True)
         required = bool(compiled)
         if compiled is None:
             compiled = v.is_cpu and len(v) > 1 and v.numel() >= _MANY
-        for v_i, w_i, sums_i, drive_i, weight_i in blocks:
+        for *state, sums_i, drive_i, weight_i in blocks:
             if compiled:
-                step = _compiled(_StepKind.of(block, v_i), required)
+                step = _compiled(_StepKind.of(block, state[0]), required)
             else:
                 step = functools.partial(_step_, block.cell, block.dt_ms)
             total = sums_i if block.counted else None
-            _advance_(step, v_i, w_i, total, drive_i, weight_i, block.n)
+            _advance_(step, Cells(*state), total, drive_i, weight_i, block)
         return (
             v.view(*members, *v.shape[1:]),
             w.view(*members, *w.shape[1:]),
+            middle.view(*members, *middle.shape[1:]),
             sums.view(*members, *sums.shape[1:]),
         )
 
@@ -166,7 +220,7 @@ class _InPlace(torch.autograd.Function):
                 moved.append(x.unsqueeze(0))
             else:
                 moved.append(x.movedim(dim, 0))
-        return advance_without_gradient(*moved), (0, 0, 0)
+        return _InPlace.apply(*moved), (0, 0, 0, 0)  # type: ignore[no-untyped-call]
 
 
 def _one_batch(x: Tensor, members: torch.Size) -> Tensor:
@@ -176,18 +230,18 @@ def _one_batch(x: Tensor, members: torch.Size) -> Tensor:
 
 def _advance_(
     step: Callable[..., None],
-    v: Tensor,
-    w: Tensor,
+    cells: Cells,
     sums: Tensor | None,
     drive: Tensor,
     weight: Tensor,
-    n: int,
+    block: StepBlock,
 ) -> None:
-    sent, received, across = transmission(v), torch.empty_like(v), weight.mT
-    for _ in range(n):
+    """Advance cells in place."""
+    sent, received, across = transmission(cells.v), torch.empty_like(drive), weight.mT
+    for _ in range(block.n):
         # The drive is added where the sum is read, which saves a pass over memory.
-        torch.bmm(sent, across, out=received)
-        step(v, w, sent, sums, drive, received)
+        torch.bmm(cells.middle, across, out=received)
+        step(*cells[:2], sent, cells.middle, sums, drive, received)
 
 
 def _step_(
@@ -196,16 +250,20 @@ def _step_(
     v: Tensor,
     w: Tensor,
     sent: Tensor,
+    middle: Tensor,
     sums: Tensor | None,
     drive: Tensor,
     received: Tensor,
 ) -> None:
+    """Advance cells by a step, in place."""
     new_v, new_w = cell.step(v, w, drive + GAIN * received, dt_ms)
+    now = transmission(new_v)
     v.copy_(new_v)
     w.copy_(new_w)
-    sent.copy_(transmission(new_v))
+    middle.copy_(_middle(cell, sent, now))
+    sent.copy_(now)
     if sums is not None:
-        sums.add_(sent)
+        sums.add_(now)
 
 
 def _compact_step_(
@@ -214,6 +272,7 @@ def _compact_step_(
     v: Tensor,
     w: Tensor,
     sent: Tensor,
+    middle: Tensor,
     sums: Tensor | None,
     drive: Tensor,
     received: Tensor,
@@ -229,16 +288,24 @@ def _compact_step_(
     pace = (cell.phi * dt_ms / 2) * (e * e + 1)
     # The semi-implicit step of w, multiplied through by 1 + odds so that one division is left.
     new_w = w + (odds - w * (1 + odds)) * pace / ((1 + odds) * (e + pace / 2))
-    closed = 1 + torch.exp(((cell.v1 - v) * (2 / cell.v2)).clamp(max=50))  # 1 / m
+    # Clamped so that its square is finite in single precision.
+    shut = torch.exp(((cell.v1 - v) * (2 / cell.v2)).clamp(max=30))
+    closed = 1 + shut  # 1 / m
     k = cell.g_k * new_w
     g = cell.g_ca + (k + cell.g_l) * closed
     towards = cell.g_ca * cell.e_ca + closed * (
         k * cell.e_k + (cell.g_l * cell.e_l + drive + GAIN * received)
     )
-    new_v = v + dt_ms * (towards - g * v) / (cell.c * closed + dt_ms / 2 * g)
+    below, above = cell.c * closed + dt_ms / 2 * g, dt_ms * (towards - g * v)
+    if not cell.first_order:
+        # How fast the gate opens itself; multiplied through by 1 / m once more.
+        rise = (cell.g_ca * dt_ms / cell.v2) * (shut * (cell.e_ca - v))
+        below, above = below * closed - rise, above * closed
+    new_v = v + above / below
     now = transmission(new_v)
     v.copy_(new_v)
     w.copy_(new_w)
+    middle.copy_(_middle(cell, sent, now))
     sent.copy_(now)
     if sums is not None:
         sums.add_(now)
@@ -267,7 +334,10 @@ def _compiled(kind: _StepKind, required: bool) -> Callable[..., None]:
 
     Where it cannot be compiled, and is not required to be, the plain one is returned.
     """
-    compact = functools.partial(compiled_copy(_compact_step_), kind.cell, kind.dt_ms)
+    # A cell of another class may have a step of its own.
+    ours = type(kind.cell).step is MorrisLecar.step
+    step = compiled_copy(_compact_step_ if ours else _step_)
+    compact = functools.partial(step, kind.cell, kind.dt_ms)
 
     def zeros() -> Tensor:
         return torch.zeros(kind.shape, dtype=kind.dtype, device=kind.device)
@@ -275,7 +345,7 @@ def _compiled(kind: _StepKind, required: bool) -> Callable[..., None]:
     sums = zeros() if kind.counted else None
     try:
         # Compiled by its first call.
-        compact(zeros(), zeros(), zeros(), sums, zeros(), zeros())
+        compact(*(zeros() for _ in range(4)), sums, zeros(), zeros())
     except (RuntimeError, OSError) as error:
         if required:
             raise
@@ -287,3 +357,11 @@ def _compiled(kind: _StepKind, required: bool) -> Callable[..., None]:
         )
         return functools.partial(_step_, kind.cell, kind.dt_ms)
     return compact
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled_with_gradient(
+    kind: _StepKind,
+) -> Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Return the step compiled with its backward pass, for states of one shape."""
+    return functools.partial(compiled_copy(_step), kind.cell, kind.dt_ms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import TypeAlias, cast
@@ -14,6 +13,7 @@ from daleml import require, signs
 from daleml._support.devices import drawn_, place_of
 from daleml.neurons.coupled_cells import (
     GAIN,
+    Cells,
     StepBlock,
     advance,
     advance_without_gradient,
@@ -55,9 +55,10 @@ class MorrisLecarNetwork(nn.Module):
             ``MorrisLecar.accurate_step_ms``.
         input_ms: Time that a row of the input lasts, a multiple of ``dt_ms``.
         read_ms: Time at the end of a sequence over which transmission is averaged.
-        compiled: Whether to compile the cells' step, when no gradient is asked for. The first
-            run then takes seconds longer, and needs a C++ compiler. Default: only where a run
-            of many networks at once will soon repay it.
+        compiled: Whether to compile the cells' step. The first run then takes seconds longer,
+            with gradients about 20, and needs a C++ compiler; later ones take a third of the
+            time. Default: only where a run of many networks at once, without gradients, will
+            soon repay it.
         generator: Source of randomness for weights and initial states; default: torch's global one.
 
     Shape:
@@ -256,12 +257,12 @@ class MorrisLecarNetwork(nn.Module):
                 f"`state` must be two tensors {wanted}; got {tuple(v.shape)} and"
                 f" {tuple(w.shape)}."
             )
-        run: Callable[..., tuple[Tensor, Tensor, Tensor]] = advance
+        run: Callable[..., tuple[Cells, Tensor]] = advance_without_gradient
         sources = (self.weight_ih, self.weight_hh, input, v, w)
         needs_gradient = any(source.requires_grad for source in sources)
-        if not (torch.is_grad_enabled() and needs_gradient):
-            run = functools.partial(advance_without_gradient, compiled=self.compiled)
-        total, n_left = torch.zeros_like(v), n_steps
+        if torch.is_grad_enabled() and needs_gradient:
+            run = advance
+        total, n_left, cells = torch.zeros_like(v), n_steps, Cells.at(v, w)
         for row in input:
             drive = GAIN * (APPLIED + row @ self.weight_ih.t()) + OFFSET
             # The readout's time may begin in the middle of a row.
@@ -270,7 +271,9 @@ class MorrisLecarNetwork(nn.Module):
             for n, counted in ((n_before, False), (self._steps - n_before, True)):
                 if n:
                     block = StepBlock(self.cell, self.dt_ms, n, counted)
-                    v, w, sums = run(v, w, drive, self.weight_hh, block)
+                    cells, sums = run(
+                        cells, drive, self.weight_hh, block, self.compiled
+                    )
                     total = total + sums
         return total / self._read_steps
 

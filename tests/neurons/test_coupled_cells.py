@@ -9,30 +9,51 @@ from daleml.learning import (
 )
 from daleml.neurons import coupled_cells as module
 from tests.neurons.small_cells import network, seeded
+from tests.reference import morris_lecar as slow
 
 pytestmark = pytest.mark.filterwarnings("ignore:`dt_ms` should be at most:UserWarning")
 
 
-def test_the_compact_step_is_the_step():
-    cell = MorrisLecar()
-    tensors = [
-        torch.linspace(-150, 150, 99).double(),
-        torch.rand(99).double(),
-        torch.zeros(99).double(),
-    ]
-    drive, received, results = (
-        torch.linspace(-200, 200, 99).double(),
-        torch.rand(99).double(),
-        [],
-    )
+@pytest.mark.parametrize("first_order", [False, True])
+def test_the_compact_step_is_the_step(first_order):
+    cell = MorrisLecar(first_order=first_order)
+    drive, received = torch.linspace(-200, 200, 99).double(), torch.rand(99).double()
+    v, results = torch.linspace(-150, 150, 99).double(), []
+    drawn = [torch.rand(99).double() for _ in range(3)]
     for step in (module._step_, module._compact_step_):
-        state = [t.clone() for t in [*tensors, torch.zeros(99).double()]]
+        state = [t.clone() for t in [v, *drawn, torch.zeros(99).double()]]
         step(cell, 0.1, *state, drive, received)
         results.append(torch.stack(state))
     torch.testing.assert_close(*results, rtol=1e-11, atol=1e-11)
-    far = [torch.tensor([-1e4, 1e4]), torch.rand(2), torch.zeros(2), torch.zeros(2)]
+    far = [
+        torch.tensor([-1e4, 1e4]),
+        *(torch.rand(2) for _ in range(3)),
+        torch.zeros(2),
+    ]
     module._compact_step_(cell, 0.1, *far, torch.zeros(2), torch.zeros(2))
     assert torch.stack(far).isfinite().all()
+
+
+class Tripled(MorrisLecar):
+    """A cell with a step of its own."""
+
+    def step(self, v, w, current, dt_ms):
+        return super().step(v, w, 3 * current, dt_ms)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_step_of_ones_own_is_taken(compiled, monkeypatch):
+    monkeypatch.setattr(module, "compiled_copy", lambda step: step)
+    net, x = network(cell=Tripled(), compiled=compiled), torch.randn(3, 2, 5).double()
+    state = net.initial_state(2)
+
+    def tripled(cell, v, w, current, dt):
+        return slow.step(cell, v, w, 3 * current, dt)
+
+    with torch.no_grad():
+        torch.testing.assert_close(
+            net(x, state), slow.network(net, x, state, one_step=tripled)
+        )
 
 
 @pytest.mark.slow
@@ -45,7 +66,21 @@ def test_compiled_is_the_same():
     with torch.no_grad():
         fast = net(x, state)
         net.compiled = False
-        torch.testing.assert_close(fast, net(x, state), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(fast, net(x, state), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # torch's own
+def test_compiled_gradients_are_the_same():
+    net, x = network(compiled=True), torch.randn(5, 6, 5).double()
+    state, found = net.initial_state(6), []
+    for compiled in (True, False):
+        net.compiled = compiled
+        net(x, state).square().sum().backward()
+        found.append([p.grad.clone() for p in net.parameters()])
+        net.zero_grad()
+    torch.testing.assert_close(*found, rtol=1e-6, atol=1e-9)
 
 
 class TestCompilingUnasked:
