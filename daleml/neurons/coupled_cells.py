@@ -33,7 +33,7 @@ _WIDTH_MV = 8.0
 """The width of the transmission's rise with voltage."""
 _CACHED = 200_000
 """The number of cells advanced together, in however many networks, so that they fit the cache."""
-_MANY = 100_000
+_MANY = 30_000
 """The number of cells from which on compiling, which takes seconds, is soon repaid."""
 
 
@@ -103,6 +103,7 @@ def advance(
     """
     v, w, middle = cells
     sums, sent = torch.zeros_like(v), transmission(v)
+    step: Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
     step = functools.partial(_step, block.cell, block.dt_ms)
     if compiled and not torch._C._are_functorch_transforms_active():
         step = _compiled_with_gradient(_StepKind.of(block, v))

@@ -339,6 +339,16 @@ class MorrisLecar:
         return spikes * (1000 / (n_counted * dt_ms))
 
 
+def number_of_steps(name: str, duration: float, dt_ms: float) -> int:
+    """Return how many steps a duration has, or raise if it is no multiple of one."""
+    n_steps = round(require.positive(name, duration) / dt_ms)
+    if not math.isclose(duration, n_steps * dt_ms, rel_tol=1e-9):
+        raise ValueError(
+            f"`{name}` must be a multiple of `dt_ms`, {dt_ms:g}; got {duration:g}."
+        )
+    return n_steps
+
+
 def _warn_where_rates_differ(
     current: Tensor, rates: Tensor, finer: Tensor, dt_ms: float, two_spikes_hz: float
 ) -> None:

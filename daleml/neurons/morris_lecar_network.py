@@ -18,7 +18,7 @@ from daleml.neurons.coupled_cells import (
     advance,
     advance_without_gradient,
 )
-from daleml.neurons.morris_lecar import REST_MV, REST_W, MorrisLecar
+from daleml.neurons.morris_lecar import REST_MV, REST_W, MorrisLecar, number_of_steps
 from daleml.populations import Populations
 
 APPLIED = 0.1
@@ -142,8 +142,8 @@ class MorrisLecarNetwork(nn.Module):
         self.dt_ms = self.cell.require_step(dt_ms)
         # Each time a network is built: the step decides what its cells do.
         self.cell.warn_if_coarse(self.dt_ms)
-        self._steps = _number_of_steps("input_ms", input_ms, self.dt_ms)
-        self._read_steps = _number_of_steps("read_ms", read_ms, self.dt_ms)
+        self._steps = number_of_steps("input_ms", input_ms, self.dt_ms)
+        self._read_steps = number_of_steps("read_ms", read_ms, self.dt_ms)
         self.input_ms, self.read_ms = float(input_ms), float(read_ms)
         if compiled is not None:
             require.flag("compiled", compiled)
@@ -294,12 +294,3 @@ def _pair(state: State) -> State:
             f"`state` must be a tuple of voltage and gate; got {type(state).__name__}."
         )
     return require.tensor("state[0]", state[0]), require.tensor("state[1]", state[1])
-
-
-def _number_of_steps(name: str, duration: float, dt_ms: float) -> int:
-    n_steps = round(require.positive(name, duration) / dt_ms)
-    if not math.isclose(duration, n_steps * dt_ms, rel_tol=1e-9):
-        raise ValueError(
-            f"`{name}` must be a multiple of `dt_ms`, {dt_ms:g}; got {duration:g}."
-        )
-    return n_steps

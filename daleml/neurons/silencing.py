@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from daleml import require
-from daleml.neurons.morris_lecar import REST_MV, REST_W, MorrisLecar
+from daleml.neurons.morris_lecar import REST_MV, REST_W, MorrisLecar, number_of_steps
 
 
 class Silencing(nn.Module):
@@ -20,6 +20,10 @@ class Silencing(nn.Module):
         cell: The neuron; default: ``MorrisLecar.stiff()``, as in the published figure.
         width_mv: :math:`\ell`, mV. The smaller it is, the more each spike is all or none.
         dt_ms: Length of a step; default: 0.1, or less where the cell asks for it.
+        v_mv: The voltage at which a neuron begins, mV. A tensor gives each neuron its own.
+        gate: The potassium gate with which it begins, in [0, 1]. A tensor gives each its own.
+        sample_ms: Time between the samples of which the mean is taken, a multiple of ``dt_ms``;
+            default: every step.
 
     Shape:
         Called with a duration, it returns the mean activity of each neuron, in [0, 1], of the
@@ -27,7 +31,8 @@ class Silencing(nn.Module):
 
     Raises:
         TypeError: If ``cell`` is no MorrisLecar, or an argument is no number.
-        ValueError: If the step is too long for the cell, or an argument is out of range.
+        ValueError: If the step is too long for the cell, an argument is out of range, or
+            ``sample_ms`` is no multiple of ``dt_ms``.
 
     Example:
         >>> import torch
@@ -38,7 +43,9 @@ class Silencing(nn.Module):
     Notes:
         The published figure draws the leak's reversal potential anew for each cell, from N(-55,
         2.5²) mV, and solves by an adaptive explicit rule; here it is -55 mV, and the step
-        semi-implicit.
+        semi-implicit. Its neurons begin at voltages from N(-40, 5²) mV with gates from N(0.5,
+        0.1²), and its samples are 1 ms apart: ``v_mv=-40, gate=0.5, sample_ms=1`` is the middle
+        of them.
 
     References:
         Hazelden, Liu, Shlizerman, Shea-Brown 2023 arXiv:2311.10869, figure 1.
@@ -51,6 +58,9 @@ class Silencing(nn.Module):
         cell: MorrisLecar | None = None,
         width_mv: float = 0.01,
         dt_ms: float | None = None,
+        v_mv: float | Tensor = REST_MV,
+        gate: float | Tensor = REST_W,
+        sample_ms: float | None = None,
     ) -> None:
         super().__init__()
         if cell is not None and not isinstance(cell, MorrisLecar):
@@ -60,11 +70,13 @@ class Silencing(nn.Module):
         if dt_ms is None:
             dt_ms = min(0.1, self.cell.longest_step_ms)
         self.dt_ms = self.cell.require_step(dt_ms)
-        if isinstance(weight, Tensor):
-            start = weight.detach().clone()
-        else:
-            start = torch.tensor(require.number("weight", weight))
-        self.weight = nn.Parameter(start)
+        self.weight = nn.Parameter(_tensor("weight", weight).detach().clone())
+        self.v_mv, self.gate = _tensor("v_mv", v_mv), _tensor("gate", gate)
+        if not bool(((self.gate >= 0) & (self.gate <= 1)).all()):
+            raise ValueError(f"`gate` must be in [0, 1]; got {gate}.")
+        self._stride = 1
+        if sample_ms is not None:
+            self._stride = number_of_steps("sample_ms", sample_ms, self.dt_ms)
 
     def forward(self, duration_ms: float) -> Tensor:
         """Return the mean activity over a duration.
@@ -77,13 +89,20 @@ class Silencing(nn.Module):
         """
         # In µA/cm², so that a weight of order 1 makes the cell fire.
         current = 100 * self.weight
-        v = torch.full_like(current, REST_MV)
-        w = torch.full_like(current, REST_W)
+        v = torch.zeros_like(current) + self.v_mv.to(current)
+        w = torch.zeros_like(current) + self.gate.to(current)
         duration_ms = require.positive("duration_ms", duration_ms)
-        n_steps = max(round(duration_ms / self.dt_ms), 1)
+        n_samples = max(round(duration_ms / (self.dt_ms * self._stride)), 1)
         total = torch.zeros_like(current)
-        for _ in range(n_steps):
-            v, w = self.cell.step(v, w, current, self.dt_ms)
+        for _ in range(n_samples):
+            for _ in range(self._stride):
+                v, w = self.cell.step(v, w, current, self.dt_ms)
             # A smooth count of the time above 20 mV, which only spikes reach.
             total = total + torch.sigmoid((v - 20.0) / self.width_mv)
-        return total / n_steps
+        return total / n_samples
+
+
+def _tensor(name: str, value: float | Tensor) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    return torch.tensor(require.number(name, value))

@@ -28,8 +28,14 @@ from daleml.reproductions.papers.evolution_hazelden2023.networks import (
 SEEDS = {"quick": 3, "paper": 5, "long": 10}
 """How many seeds most of the experiments have, by budget."""
 
-SMALL = {"cells": 32, "batch": 32, "dt_ms": 0.1}
-"""A network that a laptop can train."""
+SMALL = {"cells": 32, "batch": 32, "dt_ms": 0.5}
+"""A network that a laptop can train.
+
+Steps of second order, which are nearer to the equations than the published ones of 0.1 ms.
+"""
+
+PUBLISHED_SIZE = {"cells": 128, "batch": 50, "phrases": 3200}
+"""The published number of cells, of phrases in a step of learning, and of phrases in all."""
 
 
 def budgets(
@@ -63,7 +69,7 @@ def firing(seed: int, settings: Settings) -> Numbers:
         currents,
         settle_ms=settings["settle_ms"],
         duration_ms=settings["duration_ms"],
-        # At the published step the block is 2 µA/cm² early, which the claim's bounds allow.
+        # The suite compares steps of 0.1 and 0.5 ms with an accurate solver.
         check_step=False,
     )
     at_low, at_high = rates[: len(low)], rates[len(low) : -1]
@@ -88,34 +94,36 @@ def silencing(seed: int, settings: Settings) -> Numbers:
     generator = seeds.generator(seed)
     n_weights = int(settings["n_weights"])
     drawn = torch.rand(n_weights, generator=generator, dtype=torch.float64)
-    weights = 0.55 + 0.05 * drawn
+    weights = 0.45 + 0.1 * drawn
     numbers: Numbers = {}
-    fractions, spreads, estimates = [], [], []
     for duration_ms in settings["horizons_ms"]:
         gradient = _backpropagated(weights, duration_ms, settings)
         slope = _slope(duration_ms, settings)
         estimate = _evolved(duration_ms, settings, generator)
         positive = float((gradient > 0).double().mean())
+        spread = float(gradient.std()) / max(abs(slope), 1e-12)
         numbers |= {
             f"slope_{duration_ms:g}": slope,
             f"bp_positive_{duration_ms:g}": positive,
             f"bp_sd_{duration_ms:g}": float(gradient.std()),
+            f"bp_spread_{duration_ms:g}": math.log10(max(spread, 1e-12)),
             f"es_{duration_ms:g}": estimate,
             f"es_positive_{duration_ms:g}": float(estimate > 0),
         }
-        fractions.append(positive)
-        spreads.append(float(gradient.std()) / max(abs(slope), 1e-12))
-        estimates.append(estimate)
-    return numbers | {
-        "bp_positive": max(fractions),
-        "bp_spread": min(spreads),
-        "es_least": min(estimates),
-        "es_most": max(estimates),
-    }
+    last = f"{settings['horizons_ms'][-1]:g}"
+    names = ("slope", "bp_positive", "bp_spread", "es")
+    return numbers | {name: numbers[f"{name}_{last}"] for name in names}
 
 
 def _neurons(weights: Tensor, settings: Settings) -> Silencing:
-    return Silencing(weights, cell=MorrisLecar(), width_mv=settings["width_mv"])
+    """Build neurons of the figure's cell, which begin and are sampled as there."""
+    return Silencing(
+        weights,
+        width_mv=settings["width_mv"],
+        v_mv=-40.0,
+        gate=0.5,
+        sample_ms=1.0,
+    )
 
 
 def _backpropagated(weights: Tensor, duration_ms: float, settings: Settings) -> Tensor:
@@ -129,7 +137,7 @@ def _backpropagated(weights: Tensor, duration_ms: float, settings: Settings) -> 
 @torch.no_grad()
 def _slope(duration_ms: float, settings: Settings) -> float:
     """Return the slope of a line through the losses: single spikes make them a staircase."""
-    grid = torch.linspace(0.55, 0.60, 201, dtype=torch.float64)
+    grid = torch.linspace(0.45, 0.55, 201, dtype=torch.float64)
     losses = _neurons(grid, settings)(duration_ms)
     centred = grid - grid.mean()
     return float(centred @ losses / centred.square().sum())
@@ -139,9 +147,9 @@ def _evolved(
     duration_ms: float, settings: Settings, generator: torch.Generator
 ) -> float:
     """Return the gradient that evolution estimates, in the middle of the weights."""
-    neuron = _neurons(torch.tensor(0.575, dtype=torch.float64), settings)
+    neuron = _neurons(torch.tensor(0.5, dtype=torch.float64), settings)
     strategy = EvolutionStrategy(
-        neuron, population=int(settings["population"]), sigma=0.1, generator=generator
+        neuron, population=int(settings["population"]), sigma=0.2, generator=generator
     )
     strategy.backward(lambda one, ms: one(ms), duration_ms)
     assert neuron.weight.grad is not None
@@ -225,29 +233,60 @@ def _spiral_errors(arm: str, seed: int, settings: Settings) -> list[float]:
     return errors
 
 
-# -- e5 and e6: integration of evidence
+# -- e5, e6, e8 and e9: integration of evidence
+
+_MOVED = ("weight_ih",)
+"""What evolution moved, beside the readout, in the authors' saved runs."""
+
+
+def _learn(
+    task: EvidenceIntegration, arm: str, settings: Settings, seed: int
+) -> Numbers:
+    """Train one arm, and return its accuracy on phrases that no arm has seen."""
+    # The same initial weights for every arm.
+    net = network(task, settings, seeds.generator(seed))
+    numbers: Numbers = {}
+    if arm == "readout":
+        train_readout(task, net, settings, seed)
+    elif arm == "bp":
+        numbers = train_backpropagated(task, net, settings, seed)
+    elif arm == "moved":
+        train_evolved(task, net, settings, seed, _MOVED)
+    else:
+        train_evolved(task, net, settings, seed)
+    test = task.sample(int(settings["test"]), seeds.generator(seed, 9))
+    with torch.no_grad():
+        state = net.initial_state(len(test), seeds.generator(seed, 8))
+        return numbers | {arm: task.score(net(test.inputs, state), test)}
 
 
 def integration(seed: int, settings: Settings) -> Numbers:
-    """Train the network by evolution, by backpropagation, and its readout alone."""
+    """Train by evolution, all weights or those that moved, and the readout alone."""
     task = EvidenceIntegration(vocabulary=seed)
-    test = task.sample(int(settings["test"]), seeds.generator(seed, 9))
     numbers: Numbers = {}
-    ways = {
-        "readout": train_readout,
-        "es": train_evolved,
-        "bp": train_backpropagated,
-    }
-    for arm, train in ways.items():
-        # The same initial weights for every arm.
-        net = network(task, settings, seeds.generator(seed))
-        train(task, net, settings, seed)
-        with torch.no_grad():
-            state = net.initial_state(len(test), seeds.generator(seed, 8))
-            numbers[arm] = task.score(net(test.inputs, state), test)
+    for arm in ("readout", "es", "moved"):
+        numbers |= _learn(task, arm, settings, seed)
     return numbers | {
         "es_minus_readout": numbers["es"] - numbers["readout"],
-        "es_minus_bp": numbers["es"] - numbers["bp"],
+        "moved_minus_readout": numbers["moved"] - numbers["readout"],
+        "es_minus_moved": numbers["es"] - numbers["moved"],
+    }
+
+
+def published_step(seed: int, settings: Settings) -> Numbers:
+    """Train by backpropagation through the published steps."""
+    return _learn(EvidenceIntegration(vocabulary=seed), "bp", settings, seed)
+
+
+def comparison(seed: int, settings: Settings) -> Numbers:
+    """Train by backpropagation and by evolution for as many steps, one optimiser step each."""
+    task = EvidenceIntegration(vocabulary=seed)
+    numbers: Numbers = {}
+    for arm in ("bp", "es", "moved"):
+        numbers |= _learn(task, arm, settings, seed)
+    return numbers | {
+        "bp_minus_es": numbers["bp"] - numbers["es"],
+        "bp_minus_moved": numbers["bp"] - numbers["moved"],
     }
 
 
@@ -258,21 +297,21 @@ FIRING = Experiment(
     firing,
     budgets(
         {"spacing": 0.5, "settle_ms": 500.0, "duration_ms": 1000.0},
-        {"spacing": 0.25, "settle_ms": 1000.0, "duration_ms": 3000.0},
+        {"spacing": 0.25, "settle_ms": 1000.0, "duration_ms": 2000.0},
     ),
     SEEDS,
     {"quick": 0.05, "paper": 0.15, "long": 0.15},
 )
-_ONE_NEURON = {"horizons_ms": [100, 200, 400, 800], "width_mv": 0.01}
+_ONE_NEURON = {"horizons_ms": [100, 200, 500], "width_mv": 0.01}
 SILENCING = Experiment(
     "evolution, one neuron",
     silencing,
     budgets(
-        _ONE_NEURON | {"n_weights": 400, "population": 400},
-        _ONE_NEURON | {"n_weights": 2000, "population": 1000},
+        _ONE_NEURON | {"n_weights": 200, "population": 200},
+        _ONE_NEURON | {"n_weights": 300, "population": 300},
     ),
-    SEEDS,
-    {"quick": 0.2, "paper": 0.3, "long": 0.3},
+    {"quick": 4, "paper": 5, "long": 10},
+    {"quick": 0.15, "paper": 0.2, "long": 0.2},
 )
 _HORIZONS_MS = [100, 200, 400, 600, 800, 1200]
 HORIZONS = Experiment(
@@ -281,49 +320,74 @@ HORIZONS = Experiment(
     budgets(
         SMALL | {"horizons_ms": _HORIZONS_MS},
         SMALL | {"horizons_ms": _HORIZONS_MS, "cells": 64},
+        SMALL | {"horizons_ms": _HORIZONS_MS, "cells": 128},
     ),
-    {"quick": 10, "paper": 20, "long": 20},
-    {"quick": 0.25, "paper": 0.5, "long": 0.5},
+    {"quick": 5, "paper": 7, "long": 20},
+    {"quick": 0.1, "paper": 0.2, "long": 0.5},
 )
 SPIRAL = Experiment(
     "evolution, spiral",
     spiral,
     budgets(
-        {"hidden": 200, "population": 200, "iterations": 50, "lr": 5e-3},
-        {"hidden": 1000, "population": 200, "iterations": 50, "lr": 1e-3},
+        {"hidden": 100, "population": 200, "iterations": 50, "lr": 5e-3},
+        {"hidden": 300, "population": 100, "iterations": 50, "lr": 3e-3},
         {"hidden": 1000, "population": 500, "iterations": 200, "lr": 1e-3},
     ),
-    SEEDS,
-    {"quick": 0.4, "paper": 4, "long": 40},
+    {"quick": 3, "paper": 4, "long": 10},
+    {"quick": 0.15, "paper": 0.5, "long": 40},
 )
-_QUICK_PHRASES = SMALL | {
-    "population": 32,
-    "phrases": 1000,
-    "test": 1000,
-    "readout_iterations": 1000,
-    "es_iterations": 120,
-    "bp_iterations": 120,
-}
 _PHRASES = SMALL | {
     "population": 32,
     "phrases": 3200,
     "test": 2000,
-    "readout_iterations": 3000,
-    "es_iterations": 1000,
-    "bp_iterations": 1000,
-}
-# The sizes of the paper.
-_LONG_PHRASES = _PHRASES | {
-    "cells": 128,
-    "batch": 50,
-    "population": 100,
-    "es_iterations": 2000,
-    "bp_iterations": 2000,
+    "readout_iterations": 1000,
+    "es_iterations": 150,
 }
 INTEGRATION = Experiment(
     "evolution, integration",
     integration,
-    budgets(_QUICK_PHRASES, _PHRASES, _LONG_PHRASES),
+    budgets(
+        _PHRASES | {"phrases": 1000, "test": 1000, "es_iterations": 100},
+        _PHRASES,
+        _PHRASES
+        | PUBLISHED_SIZE
+        | {"population": 100, "one_sided": True, "es_iterations": 2000},
+    ),
     {"quick": 3, "paper": 5, "long": 5},
-    {"quick": 0.7, "paper": 12, "long": 600},
+    {"quick": 0.5, "paper": 1, "long": 400},
+)
+_PUBLISHED_STEP = PUBLISHED_SIZE | {
+    "dt_ms": 0.1,
+    "first_order": True,
+    "compiled": True,
+    "test": 1000,
+}
+PUBLISHED_STEP = Experiment(
+    "evolution, published step",
+    published_step,
+    budgets(
+        SMALL | {"phrases": 1000, "test": 1000, "bp_iterations": 60},
+        _PUBLISHED_STEP | {"bp_iterations": 50},
+        _PUBLISHED_STEP | {"bp_iterations": 300},
+    ),
+    {"quick": 3, "paper": 3, "long": 5},
+    {"quick": 0.4, "paper": 1.5, "long": 6},
+)
+COMPARISON = Experiment(
+    "evolution, comparison",
+    comparison,
+    budgets(
+        SMALL
+        | {"phrases": 1000, "test": 1000, "population": 32}
+        | {"bp_iterations": 30, "es_iterations": 30},
+        SMALL
+        | PUBLISHED_SIZE
+        | {"test": 1000, "population": 16}
+        | {"bp_iterations": 40, "es_iterations": 40},
+        PUBLISHED_SIZE
+        | {"dt_ms": 0.1, "test": 2000, "population": 100, "one_sided": True}
+        | {"bp_iterations": 1000, "es_iterations": 1000},
+    ),
+    {"quick": 3, "paper": 3, "long": 5},
+    {"quick": 0.4, "paper": 3, "long": 400},
 )
