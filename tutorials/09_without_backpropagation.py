@@ -551,13 +551,12 @@ plt.show()
 # down, many go up, towards more spikes, and none falls silent. Do not read the straight lines as
 # fine estimates: Adam divides every gradient by its usual size, and follows its sign.
 #
-# **What does not hold.** The paper's larger claim is that evolution trains networks of such cells
-# to integrate evidence where backpropagation fails. daleml's measurement does not find it ([claims
-# e5 and e6](../docs/claims.md)). At the paper's 200 ms, backpropagation with clipped gradients
-# reaches 0.86 of answers right, evolution 0.77, and a readout trained alone is hardly behind
-# evolution. Of the single cell (e2), signs are wrong as the paper has it, but slopes scatter less
-# than was expected. And evolution pays for every step with a whole population. `MorrisLecarNetwork`
-# is there for those who want to look further.
+# **What is less clear.** The paper's larger claim is that evolution trains networks of such cells
+# to integrate evidence where backpropagation fails. daleml measures what either learns at the
+# paper's size, and what the authors' saved runs tell of theirs ([claims e5 to
+# e9](../docs/claims.md)): no gradient that was met there was infinite, and evolution pays for every
+# step with a whole population. A readout trained alone is not far behind evolution.
+# `MorrisLecarNetwork` is there for those who want to look further.
 
 # %% [markdown]
 # ## Exercises

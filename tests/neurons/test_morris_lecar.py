@@ -253,6 +253,21 @@ def test_a_fast_cell_has_a_shorter_step_by_default():
             TypeError,
             "`state` must be a tuple of voltage and gate; got Tensor.",
         ),
+        (
+            lambda: Silencing(gate=1.5),
+            ValueError,
+            "`gate` must be in [0, 1]; got 1.5.",
+        ),
+        (
+            lambda: Silencing(sample_ms=0.25),
+            ValueError,
+            "`sample_ms` must be a multiple of `dt_ms`, 0.1; got 0.25.",
+        ),
+        (
+            lambda: Silencing(v_mv="low"),
+            TypeError,
+            "`v_mv` must be a number; got 'low'.",
+        ),
         (lambda: Silencing([0.5]), TypeError, "`weight` must be a number; got [0.5]."),
         (
             lambda: Silencing(cell=3),

@@ -270,8 +270,8 @@ _FINITE = Claim(
     " gradients that were no numbers, which the code sets to zero, or a schedule made the"
     " weights stop.",
     owner=AGAINST,
-    earlier="Evolution succeeds at integrating evidence where backpropagation fails: did not"
-    " hold (backpropagation 0.85, evolution 0.77, 32 cells).",
+    earlier="Part of e8, with 32 cells: an accuracy by backpropagation of at most 0.45 did not"
+    " hold (0.85).",
 )
 _STIFF = Claim(
     "e7",
@@ -286,32 +286,34 @@ _STIFF = Claim(
 )
 _AS_MANY_STEPS = Claim(
     "e8",
-    "After as many steps, backpropagation has learned more than evolution, whichever weights"
-    " evolution trains.",
-    f"{_PREPRINT}, abstract and figure 3: evolution succeeds where backpropagation fails",
+    "Evolution succeeds at integrating evidence where backpropagation fails: after as many"
+    " steps it has learned more.",
+    f"{_PREPRINT}, abstract and figure 3",
     COMPARISON,
     (
         Check(
             "bp_minus_es",
             "accuracy by backpropagation less that by evolution of all weights",
-            at_least=0.0,
+            at_most=0.0,
             no_effect=0.0,
-            owner=OURS,
+            owner=PAPER_DIRECTION,
         ),
         Check(
             "bp_minus_moved",
             "less that by evolution of input weights and readout",
-            at_least=0.0,
+            at_most=0.0,
             no_effect=0.0,
-            owner=OURS,
+            owner=PAPER_DIRECTION,
         ),
     ),
     "One optimiser step for every arm in every iteration. In the paper budget 128 cells, 50"
     " phrases a step, 40 steps, 16 members in pairs, and steps of 0.5 ms of second order, which"
     " are nearer to the equations than the published ones of 0.1 ms. Evolution runs 16 times as"
     " many networks a step. The published runs of evolution go on for 1,000 to 12,000 steps"
-    f" ({_SAVED}), which is the long budget's.",
-    owner=AGAINST,
+    f" ({_SAVED}); the long budget has 1,000.",
+    owner=THE_PAPERS,
+    earlier="After 120 steps, with 32 cells and first-order steps of 0.1 ms: did not hold"
+    " (backpropagation 0.85, evolution 0.77).",
 )
 _MOVED_WEIGHTS = Claim(
     "e9",
