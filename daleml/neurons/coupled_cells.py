@@ -103,6 +103,7 @@ def advance(
     """
     v, w, middle = cells
     sums, sent = torch.zeros_like(v), transmission(v)
+    # Compiled code cannot be differentiated by `torch.func`.
     step: Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
     step = functools.partial(_step, block.cell, block.dt_ms)
     if compiled and not torch._C._are_functorch_transforms_active():

@@ -71,6 +71,7 @@ class Silencing(nn.Module):
             dt_ms = min(0.1, self.cell.longest_step_ms)
         self.dt_ms = self.cell.require_step(dt_ms)
         self.weight = nn.Parameter(_tensor("weight", weight).detach().clone())
+        # No buffers: they take the weight's type and device when they are used.
         self.v_mv, self.gate = _tensor("v_mv", v_mv), _tensor("gate", gate)
         if not bool(((self.gate >= 0) & (self.gate <= 1)).all()):
             raise ValueError(f"`gate` must be in [0, 1]; got {gate}.")

@@ -106,10 +106,12 @@ def silencing(seed: int, settings: Settings) -> Numbers:
             f"slope_{duration_ms:g}": slope,
             f"bp_positive_{duration_ms:g}": positive,
             f"bp_sd_{duration_ms:g}": float(gradient.std()),
+            # In decades: a gradient through one more spike may be a thousand times as large.
             f"bp_spread_{duration_ms:g}": math.log10(max(spread, 1e-12)),
             f"es_{duration_ms:g}": estimate,
             f"es_positive_{duration_ms:g}": float(estimate > 0),
         }
+    # The figure's own horizon is the longest.
     last = f"{settings['horizons_ms'][-1]:g}"
     names = ("slope", "bp_positive", "bp_spread", "es")
     return numbers | {name: numbers[f"{name}_{last}"] for name in names}
@@ -333,7 +335,7 @@ SPIRAL = Experiment(
         {"hidden": 300, "population": 100, "iterations": 50, "lr": 3e-3},
         {"hidden": 1000, "population": 500, "iterations": 200, "lr": 1e-3},
     ),
-    {"quick": 3, "paper": 4, "long": 10},
+    {"quick": 3, "paper": 5, "long": 10},
     {"quick": 0.15, "paper": 0.5, "long": 40},
 )
 _PHRASES = SMALL | {

@@ -163,6 +163,7 @@ def train_backpropagated(
             # A gradient that overflowed would make every weight NaN.
             parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
         norms.append(float(nn.utils.clip_grad_norm_(net.parameters(), 10.0)))
+        # In the saved runs the recurrent weights stop moving.
         before = net.weight_hh.detach().clone()
         optimizer.step()
         changes.append(float((net.weight_hh.detach() - before).abs().mean()))
