@@ -7,7 +7,7 @@ from typing import Any
 
 from daleml.reproductions import definitions
 from daleml.reproductions.claim import THE_PAPERS, Paper
-from daleml.reproductions.claim_sections import ByBudget, row, section
+from daleml.reproductions.claim_sections import ByBudget, item, section
 from daleml.reproductions.owner_counts import (
     VERDICTS,
     by_verdict,
@@ -105,14 +105,11 @@ def paper_page(kept: Kept, paper: Paper) -> str:
     """
     own = of_paper(kept, paper.name)
     claims = _by_claim(own)
-    sentences = ["| | claim | whose | " + " | ".join(own) + " |"]
-    sentences.append("| --- " * (3 + len(own)) + "|")
-    sentences += [row(found) for found in claims]
     parts = [
         f"# {paper.name}",
         f"{BEGIN}\n\n{paper.citation.rstrip('.')}.",
         summary(own),
-        "\n".join(sentences),
+        "\n".join(map(item, claims)),
         _ON_A_PAPER,
     ]
     tested = [one for claims_ in own.values() for one in claims_ if one["measured"]]

@@ -122,15 +122,28 @@ def _forest(name: str, claims: Sequence[Mapping[str, Any]], budget: str) -> Figu
 
 
 def _write(path: Path, drawing: Figure, drawn_from: str) -> None:
-    """Write a figure with few colours, which take a third of the bytes, and its digest inside."""
+    content = plots.png(drawing, _DPI)
+    atomic_files.write_bytes(
+        path, with_few_colours(content, f"drawn from {drawn_from}")
+    )
+
+
+def with_few_colours(content: bytes, description: str) -> bytes:
+    """Return a PNG with few colours, which takes a third of the bytes, and a description inside.
+
+    Args:
+        content: The PNG.
+        description: What the file is to keep as its description.
+    """
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     inside = PngInfo()
-    inside.add_text("Description", f"drawn from {drawn_from}")
+    inside.add_text("Description", description)
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(plots.png(drawing, _DPI))) as image:
-        # Dots of noise would be none of the figure's.
-        few = image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    with Image.open(io.BytesIO(content)) as image:
+        # An octree keeps rare colours too, such as that of a verdict that one claim has.
+        tree = Image.Quantize.FASTOCTREE
+        few = image.convert("RGB").quantize(_COLOURS, tree, dither=Image.Dither.NONE)
         few.save(buffer, "PNG", optimize=True, pnginfo=inside)
-    atomic_files.write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()

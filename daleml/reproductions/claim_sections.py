@@ -49,17 +49,20 @@ def section(found: ByBudget) -> str:
     return "\n\n".join(parts)
 
 
-def row(found: ByBudget) -> str:
-    """Return a claim as the row of a table: its sentence, whose it is, its verdicts.
+def item(found: ByBudget) -> str:
+    """Return a claim as an item of a list: its verdicts, its sentence, whose it is.
 
     Args:
         found: What is kept of it, by budget.
     """
     claim = list(found.values())[-1]
-    link = f"[{claim['id']}](#{claim['id']})"
-    verdicts = [one["verdict"] for one in found.values()]
-    cells = (link, cell(claim["sentence"]), claim.get("owner", ""), *verdicts)
-    return f"| {' | '.join(cells)} |"
+    verdicts = {name: one["verdict"] for name, one in found.items()}
+    said = f"**{claim['verdict']}**"
+    # Verdicts that agree are one; others are told by budget.
+    if len(set(verdicts.values())) > 1:
+        said = ", ".join(f"{name}: **{verdict}**" for name, verdict in verdicts.items())
+    owner = f" ({claim['owner']})" if claim.get("owner") else ""
+    return f"- [{claim['id']}](#{claim['id']}) {said}{owner}. {_escaped(claim['sentence'])}"
 
 
 def _checks(found: ByBudget) -> str:

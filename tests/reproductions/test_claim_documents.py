@@ -118,7 +118,8 @@ def test_budgets_stand_side_by_side():
     assert "**What was tried.** More." in second
     assert "**As it was stated before.** Once." in third
     assert "Not tested at the paper budget: No images." in third
-    assert "| [9b](#9b) | There is a gap. | ours | cannot tell | does not hold |" in text  # fmt: skip
+    assert "- [9a](#9a) **holds** (the paper's). There is a gap." in text
+    assert "- [9b](#9b) quick: **cannot tell**, paper: **does not hold** (ours). There" in text  # fmt: skip
     for budget in KEPT:
         assert f'<img src="../figures/forest-toy-{budget}.png" alt="Forest plot' in text
 

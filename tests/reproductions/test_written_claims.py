@@ -4,16 +4,21 @@ Where a test here fails: ``python -m daleml.reproductions --refresh`` writes eve
 names the claims that need a run.
 """
 
+import io
 import json
 import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from PIL import Image
 
 from daleml import reproductions
+from daleml.analysis.plots.forest_marks import VERDICTS
 from daleml.reproductions import __main__ as command
-from daleml.reproductions import kept_claims, pilot
+from daleml.reproductions import claim_figures, kept_claims, pilot
 from daleml.reproductions.claim_documents import BEGIN, END, figure_name
 from daleml.reproductions.claim_figures import digest, digest_of, forests_of
 from daleml.reproductions.rejudging import redrawn, rejudged
@@ -75,6 +80,26 @@ def test_the_pilot_is_what_is_kept_of_the_quick_budget():
     path = ROOT / "daleml" / "reproductions" / pilot.FILE
     kept = json.loads(path.read_text(encoding="utf-8"))
     assert kept == json.loads(json.dumps(pilot.pilot_of(KEPT["quick"])))
+
+
+def test_few_colours_keep_that_of_each_verdict():
+    """Of a page of letters, bars of one verdict and a thin mark of each other."""
+    rng = np.random.default_rng(0)
+    page = np.full((300, 200, 3), 255, np.uint8)
+    page[:200] = rng.integers(0, 256, (200, 200, 1))
+    colours = [np.round(255 * np.array(to_rgb(look["color"]))) for look in VERDICTS.values()]  # fmt: skip
+    page[200:290] = colours[0]
+    for place, colour in enumerate(colours[1:]):
+        page[295, 10 * place : 10 * place + 5] = colour
+    before = io.BytesIO()
+    Image.fromarray(page).save(before, "PNG")
+    content = claim_figures.with_few_colours(before.getvalue(), "drawn from nothing")
+    assert b"Description\0drawn from nothing" in content
+    with Image.open(io.BytesIO(content)) as image:
+        seen = np.unique(np.array(image.convert("RGB")).reshape(-1, 3), axis=0)
+    assert len(seen) <= 64
+    for colour in colours:
+        assert np.abs(seen - colour).max(axis=1).min() <= 2
 
 
 def test_no_other_page_has_a_count_of_claims_typed_in():
