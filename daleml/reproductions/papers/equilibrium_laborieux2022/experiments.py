@@ -93,7 +93,7 @@ NUDGE = Experiment(
     name="size of the nudge",
     run=run_nudge,
     settings=dict.fromkeys(BUDGETS, _NUDGE),
-    seeds={"quick": 10, "paper": 20, "long": 20},
+    seeds={"quick": 10, "paper": 15, "long": 20},
     minutes=dict.fromkeys(BUDGETS, 0.04),
 )
 
@@ -232,17 +232,17 @@ def _n_samples(n_points: int) -> int:
     return 5 if n_points == 1 else 1
 
 
-_NOISE_SETTINGS = {"noise": 0.04, "n_steps": 60, "batches": 20}
+_NOISE_SETTINGS = {"noise": 0.04, "n_steps": 60, "batches": 4}
 NOISE = Experiment(
     name="noise on one gradient",
     run=run_noise,
     settings={
-        "quick": _NOISE_SETTINGS | {"batches": 4},
-        "paper": _NOISE_SETTINGS | {"batches": 8},
-        "long": _NOISE_SETTINGS,
+        "quick": _NOISE_SETTINGS,
+        "paper": _NOISE_SETTINGS,
+        "long": _NOISE_SETTINGS | {"batches": 20},
     },
     seeds={"quick": 5, "paper": 8, "long": 8},
-    minutes={"quick": 0.05, "paper": 0.1, "long": 0.25},
+    minutes={"quick": 0.05, "paper": 0.05, "long": 0.25},
 )
 
 
@@ -301,11 +301,11 @@ NOISY_TRAINING = Experiment(
     run=run_noisy_training,
     settings={
         "quick": _NOISY_TRAINING,
-        "paper": _NOISY_TRAINING | {"n_free_steps": 100, "n_steps": 30},
+        "paper": _NOISY_TRAINING,
         "long": _NOISY_TRAINING | {"n_free_steps": 350, "n_steps": 350, "epochs": 20},
     },
-    seeds={"quick": 5, "paper": 6, "long": 6},
-    minutes={"quick": 0.35, "paper": 0.6, "long": 30.0},
+    seeds={"quick": 4, "paper": 6, "long": 6},
+    minutes={"quick": 0.4, "paper": 0.4, "long": 30.0},
 )
 
 
@@ -340,7 +340,7 @@ def run_accuracies(seed: int, settings: Settings) -> Numbers:
 _ACCURACIES: dict[str, Any] = {
     "gain": 1.0,
     "tolerance": 1e-3,
-    "beta": 0.4,
+    "beta": 0.1,
     "lr": 1.0,
     "annealed": True,
     "epochs": 10,
@@ -350,6 +350,6 @@ ACCURACIES = Experiment(
     name="beside the exact gradient",
     run=run_accuracies,
     settings=dict.fromkeys(BUDGETS, _ACCURACIES),
-    seeds={"quick": 5, "paper": 10, "long": 20},
-    minutes=dict.fromkeys(BUDGETS, 0.4),
+    seeds={"quick": 3, "paper": 6, "long": 20},
+    minutes=dict.fromkeys(BUDGETS, 0.5),
 )
