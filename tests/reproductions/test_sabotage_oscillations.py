@@ -67,9 +67,9 @@ def against_the_rule(monkeypatch):
 @pytest.mark.slow
 def test_a_gradient_is_not_exact_where_the_signal_turns_backwards(monkeypatch):
     few = {"betas": [], "points": []}
-    assert outcome("h2", 3, **few).verdict == HOLDS
+    assert outcome("h2", 2, **few).verdict == HOLDS
     turned_backwards(monkeypatch)
-    assert outcome("h2", 3, **few).verdict == FAILS
+    assert outcome("h2", 2, **few).verdict == FAILS
 
 
 def test_an_equivalence_has_two_sides():
@@ -89,24 +89,21 @@ def test_an_equivalence_has_two_sides():
 
 
 @pytest.mark.slow
-def test_many_points_do_not_teach_where_the_signal_turns_backwards(monkeypatch):
+def test_without_noise_and_with_a_signal_that_turns_backwards_the_arms_change_places(
+    monkeypatch,
+):
+    """Noise is what the small nudge fails of, and the turn what many points live on."""
     turned_backwards(monkeypatch)
-    found = outcome("h5", 3, epochs=2, published={"epochs": 1})
-    by_number = {one.check.number: one.verdict for one in found.measured}
-    assert by_number["accuracy_holomorphic"] == by_number["rescue"] == FAILS
-
-
-@pytest.mark.slow
-def test_a_small_nudge_teaches_where_there_is_hardly_noise():
-    found = outcome("h5", 3, noise=1e-4, epochs=4, published={"epochs": 1})
+    found = outcome("h5", 3, noise=0.002, epochs=2, published={"epochs": 1})
     by_number = {one.check.number: one.verdict for one in found.measured}
     assert by_number["accuracy_small"] == FAILS
+    assert by_number["accuracy_holomorphic"] == by_number["rescue"] == FAILS
 
 
 @pytest.mark.slow
 def test_two_points_do_not_follow_where_both_are_on_one_side(monkeypatch):
     both_on_one_side(monkeypatch)
-    found = outcome("h6", 3, epochs=4)
+    found = outcome("h6", 3, epochs=3)
     assert found.measured[0].verdict == FAILS
 
 
@@ -120,4 +117,4 @@ def test_without_the_rule_nothing_is_gained(name, monkeypatch):
 @pytest.mark.slow
 def test_from_the_right_gain_a_rule_turned_round_does_change_accuracy(monkeypatch):
     against_the_rule(monkeypatch)
-    assert outcome("o3", 4).verdict == FAILS
+    assert outcome("o3", 3).verdict == FAILS
