@@ -160,9 +160,9 @@ PAPER = Paper(
                 " another activation; here both arms are one network, 64-64-64-10 on digits,"
                 " and the exact gradient is backpropagation at the fixed point. As in Table"
                 " 2: the holomorphic tanh, weights of sd 1 / sqrt(fan_in), a rate that falls"
-                " as a cosine. Not as there: ten epochs of batches of 50, without momentum, at a rate of 1, and"
-                " |beta| = .1, since of the samples that N = 2 learns from, one in fourteen"
-                " did not settle at 1, and one in forty at .4 (one seed each)."
+                " as a cosine. Not as there: ten epochs of batches of 50, without momentum, at a"
+                " rate of 1, and |beta| = .1, since of the samples that N = 2 learns from, one in"
+                " fourteen did not settle at 1, and one in forty at .4 (one seed each)."
             ),
             owner=THE_PAPERS,
             earlier=(
