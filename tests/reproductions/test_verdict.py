@@ -120,7 +120,8 @@ def test_an_equivalence_narrower_than_the_seeds_is_never_claimed_too_often(
     narrow = Check("0", "gap", -0.2, 0.0, no_effect=-0.1)
     holds, fails = wrong([narrow], studies(n_seeds, count=count))
     assert holds <= most(count)
-    assert fails <= most(count)
+    # It may miss bounds that are so close together on either side.
+    assert fails <= most(count, 2 * LIMIT)
 
 
 @pytest.mark.parametrize("count", CALIBRATED)
