@@ -261,12 +261,12 @@ DECISIONS = Experiment(
     run_decisions,
     settings=dict.fromkeys(BUDGETS, _DECISIONS),
     seeds={"quick": 5, "paper": 14, "long": 20},
-    minutes=dict.fromkeys(BUDGETS, 0.15),
+    minutes=dict.fromkeys(BUDGETS, 0.25),
 )
 TIMES = Experiment(
     "reaction times of E and I units",
     run_reaction_times,
     settings=dict.fromkeys(BUDGETS, _TIMES),
     seeds={"quick": 5, "paper": 6, "long": 20},
-    minutes=dict.fromkeys(BUDGETS, 0.08),
+    minutes=dict.fromkeys(BUDGETS, 0.13),
 )

@@ -134,7 +134,7 @@ MODEL = Experiment(
     settings=dict.fromkeys(BUDGETS, _MODEL),
     # Nothing is drawn but where one check begins.
     seeds=dict.fromkeys(BUDGETS, 2),
-    minutes=dict.fromkeys(BUDGETS, 0.1),
+    minutes=dict.fromkeys(BUDGETS, 0.03),
 )
 
 # -- many units
@@ -175,5 +175,5 @@ DRAWN = Experiment(
         "long": _DRAWN | {"sizes": _LARGER, "ms": 200.0},
     },
     seeds={"quick": 10, "paper": 8, "long": 40},
-    minutes={"quick": 0.05, "paper": 0.25, "long": 0.25},
+    minutes={"quick": 0.02, "paper": 0.25, "long": 0.25},
 )
