@@ -316,21 +316,14 @@ def run_rates(seed: int, settings: Settings) -> Numbers:
             f"held_out_{arm}_{lr}": scores[key],
             f"cosine_{arm}_{lr}": cosines[key],
         }
-    return numbers | {"least_gap": _least_gap(scores, cosines, settings["usable"])}
-
-
-def _least_gap(
-    scores: Mapping[Key, float], cosines: Mapping[Key, float], usable: float
-) -> float:
-    """Return EG's cosine, at its best rate, less the largest of other arms that learned."""
-    of_eg = [key for key in scores if key[0] == "eg"]
-    best = max(of_eg, key=scores.__getitem__)
     others = []
     for key, score in scores.items():
-        if key[0] != "eg" and score >= usable:
+        if key[0] != "eg" and score >= settings["usable"]:
             others.append(cosines[key])
     # Without another arm that learned there is nothing to compare with.
-    return cosines[best] - max(others, default=math.nan)
+    largest = max(others, default=math.nan)
+    ours = cosines["eg", f"{settings['eg_lr']:g}"]
+    return numbers | {"least_gap": ours - largest}
 
 
 _RATES: dict[str, Any] = {
@@ -338,6 +331,7 @@ _RATES: dict[str, Any] = {
     "held_out": 0.2,
     "pruned": 0.95,
     "usable": 95.0,
+    "eg_lr": _DIGITS["lrs"]["eg"],
     "lrs": {
         "gd": [0.03, 0.1, 0.3],
         "sign_gd": [0.03, 0.1, 0.3],

@@ -53,7 +53,7 @@ PRUNING = (
         (
             Check(
                 "least_gap",
-                "cosine after pruning 95 %, EG at its best rate - the largest of GD at any"
+                "cosine after pruning 95 %, EG at the rate of 3d - the largest of GD at any"
                 " rate with 95 % of held-out images right",
                 at_least=0.0,
                 no_effect=0.0,
