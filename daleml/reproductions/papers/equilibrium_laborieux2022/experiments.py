@@ -350,8 +350,8 @@ ACCURACIES = Experiment(
     name="beside the exact gradient",
     run=run_accuracies,
     settings=dict.fromkeys(BUDGETS, _ACCURACIES),
-    # Differences of a pilot on batches of 20 had a standard deviation of one point: eleven seeds
-    # place a mean near zero within one point with a power of .8.
-    seeds={"quick": 3, "paper": 11, "long": 20},
+    # The quick seeds differ by .28 points (standard deviation): six place a mean near zero within
+    # one point with a power of .8 even where it is twice that.
+    seeds={"quick": 3, "paper": 6, "long": 20},
     minutes=dict.fromkeys(BUDGETS, 0.3),
 )
