@@ -11,6 +11,7 @@ from daleml.reproductions.claim_sections import ByBudget, item, section
 from daleml.reproductions.owner_counts import (
     VERDICTS,
     by_verdict,
+    deciding,
     headline,
     holding,
     of_bounds,
@@ -51,8 +52,8 @@ def overview(kept: Kept, papers: Sequence[Paper]) -> str:
         kept: What is kept, by budget.
         papers: The papers, in order.
     """
-    # Budgets are in the order of their size: the last one decides most.
-    last = list(kept.values())[-1]["claims"]
+    every = {budget: content["claims"] for budget, content in kept.items()}
+    last = deciding(every)
     parts = [
         "# The founding claims, measured again",
         _WHAT,
@@ -61,7 +62,7 @@ def overview(kept: Kept, papers: Sequence[Paper]) -> str:
         definitions.listed(),
         f"The rule of verdicts, in full: {RULE}",
         f"{BEGIN}\n\n## How many hold",
-        f"{headline(last)} {of_bounds(last)}",
+        f"{headline(last)} {of_bounds(last)} {_WHICH_BUDGET}",
         _by_owner(kept),
         "## All claims at a glance",
         "Each paper is a block, and each claim a row: that of the check that decides.",
@@ -90,6 +91,11 @@ _WHAT = (
     " claim does not hold. Every number is written by the command that measured it."
 )
 
+_WHICH_BUDGET = (
+    "These sentences count each claim once, at the largest budget at which it was measured; the"
+    " table counts by budget."
+)
+
 _ON_A_PAPER = (
     "What the words mean, and how to read the figure, stands on [the page of all"
     " claims](../claims.md#words). In the tables, *expected* is the bound and whose it is."
@@ -114,7 +120,7 @@ def paper_page(kept: Kept, paper: Paper) -> str:
     ]
     tested = [one for claims_ in own.values() for one in claims_ if one["measured"]]
     if tested:
-        shown = {budget: kept[budget] for budget in own}
+        shown = {budget: {"claims": claims_} for budget, claims_ in own.items()}
         parts.append(
             _forests(shown, paper.name, f"the checks of {paper.name}", "../figures")
         )
@@ -266,19 +272,19 @@ def table_of_papers(kept: Kept, papers: Sequence[Paper], folder: str = "docs/") 
         papers: The papers, in order.
         folder: Where the pages are, from the page that has the table.
     """
-    last = list(kept)[-1]
     head = ["paper"]
     head += [f"its own claims that hold, {budget}" for budget in kept]
-    head += [f"others, {last}", "what does not hold, or cannot be told"]
+    head += ["others", "what does not hold, or cannot be told"]
     rows = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     for paper in papers:
         own = of_paper(kept, paper.name)
         cells = [f"[{paper.name}]({folder}claims/{paper.name}.md)"]
         cells += [holding(own.get(budget, []), THE_PAPERS, "") for budget in kept]
-        others = owners_of(own.get(last, []))
+        once = deciding(own)
+        others = owners_of(once)
         # Without owners, every claim would be counted.
         meant = [owner for owner in others if owner not in (THE_PAPERS, "")]
-        cells.append(holding(own.get(last, []), *meant) if meant else "–")
-        cells.append(undecided(own.get(last, [])))
+        cells.append(holding(once, *meant) if meant else "–")
+        cells.append(undecided(once))
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)

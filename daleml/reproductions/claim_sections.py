@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from daleml.reproductions.claim import BY_CONSTRUCTION
-from daleml.reproductions.verdict import UNKNOWN, in_words
+from daleml.reproductions.verdict import NOT_TESTED, UNKNOWN, in_words
 
 ByBudget = Mapping[str, Mapping[str, Any]]
 """What is kept of one claim, by budget, the smallest first."""
@@ -25,6 +25,8 @@ def section(found: ByBudget) -> str:
     if claim.get("owner"):
         said.append(f"Whose claim: {claim['owner']}.")
     verdicts = [f"{name}: **{one['verdict']}**" for name, one in found.items()]
+    if all(one["verdict"] == NOT_TESTED for one in found.values()):
+        verdicts = [f"**{NOT_TESTED}**"]
     said.append(f"Verdict: {', '.join(verdicts)}.")
     took = [
         f"{name} {one['minutes']:.2g}"

@@ -122,23 +122,45 @@ def undecided(claims: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(said)
 
 
+def deciding(
+    by_budget: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> list[Mapping[str, Any]]:
+    """Return each claim once: of the largest budget at which it was measured.
+
+    Args:
+        by_budget: What is kept of some claims, by budget, the smallest first.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for budget, claims in by_budget.items():
+        for one in claims:
+            earlier = found.get(one["id"])
+            # A claim that a larger budget did not measure keeps what a smaller one gave.
+            if one["measured"] or earlier is None or not earlier["measured"]:
+                found[one["id"]] = {**one, "budget": budget}
+    return list(found.values())
+
+
 def summary(by_budget: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Say in one sentence what came of the claims of a paper.
 
-    The budget that runs most tells; the other is told of where it says otherwise.
+    Each claim tells what it gave at the largest budget at which it was measured; a smaller one is
+    told of where it says otherwise.
 
     Args:
         by_budget: What is kept of the paper's claims, by budget.
     """
-    budget = list(by_budget)[-1]
-    claims = by_budget[budget]
+    claims = deciding(by_budget)
+    budgets = {one["budget"] for one in claims if one["measured"]}
+    at = "At the largest budget of each"
+    if len(budgets) == 1:
+        at = f"At the {budgets.pop()} budget"
     own, others = holding(claims, THE_PAPERS), holding(claims, *_OTHERS)
     if own == "–" and others == "–":
-        parts = [f"At the {budget} budget, no claim was tested"]
+        parts = ["No claim was tested"]
     elif own == "–":
-        parts = [f"At the {budget} budget, {others} claims hold, none of them its own"]
+        parts = [f"{at}, {others} claims hold, none of them its own"]
     else:
-        parts = [f"At the {budget} budget, {own} claims of its own hold"]
+        parts = [f"{at}, {own} claims of its own hold"]
         if others != "–":
             parts[0] += f", and {others} others"
     for verdict, verb in ((FAILS, "do not hold"), (CANNOT_TELL, "cannot be told")):
@@ -165,7 +187,7 @@ def _otherwise(by_budget: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     least = {one["id"]: one["verdict"] for one in by_budget[budgets[0]]}
     changed = []
     # A claim that was run at one budget only has nothing to differ from.
-    for one in by_budget[budgets[-1]]:
+    for one in deciding(by_budget):
         before = least.get(one["id"], one["verdict"])
         if before != one["verdict"]:
             changed.append(f"{one['id']} {before}")

@@ -11,7 +11,7 @@ from daleml.reproductions.claim_documents import (
     provenance,
     table_of_papers,
 )
-from daleml.reproductions.owner_counts import headline, of_bounds, summary
+from daleml.reproductions.owner_counts import deciding, headline, of_bounds, summary
 from daleml.reproductions.tables import authors, by_circuit, by_claim
 from tests.guides import written
 from tests.reproductions.kept import OTHER, check, file_of, kept_claim, paper, untested
@@ -100,8 +100,24 @@ def test_a_paper_has_one_sentence():
         "At the quick budget, 0 of 2 claims hold, none of them its own; 1a and 1b cannot be told."
     )
     assert summary({"quick": [untested()]}) == (
-        "At the quick budget, no claim was tested; 9z was not tested."
+        "No claim was tested; 9z was not tested."
     )
+
+
+def test_a_claim_that_the_larger_budget_left_out_counts_as_the_smaller_one_has_it():
+    quick = [kept_claim("9a"), kept_claim("9b", OPEN, verdict="cannot tell")]
+    found = {"quick": quick, "paper": [kept_claim("9a", verdict="does not hold")]}
+    assert [one["budget"] for one in deciding(found)] == ["paper", "quick"]
+    assert summary(found) == (
+        "At the largest budget of each, 0 of 2 claims of its own hold; 9a does not hold;"
+        " 9b cannot be told; at the quick budget 9a holds."
+    )
+    found["paper"].append(untested("9b", absent="No images."))
+    assert deciding(found)[1]["verdict"] == "cannot tell"
+    # No figure is shown of a budget at which nothing of the paper was measured.
+    kept = {"quick": file_of(*quick), "paper": file_of(untested("9b"), kept_claim("1a", paper="x"))}  # fmt: skip
+    assert "forest-toy-paper" not in paper_page(kept, paper())
+    assert "forest-toy-quick" in paper_page(kept, paper())
 
 
 def test_budgets_stand_side_by_side():
@@ -152,7 +168,7 @@ def test_the_table_of_papers_counts_their_own_claims_apart():
     lines = table_of_papers(KEPT, [paper()]).splitlines()
     assert lines[0] == (
         "| paper | its own claims that hold, quick | its own claims that hold, paper"
-        " | others, paper | what does not hold, or cannot be told |"
+        " | others | what does not hold, or cannot be told |"
     )
     assert lines[2:] == ["| [toy](docs/claims/toy.md) | 1 of 1 | 1 of 1 | 0 of 1 | 9b does not hold |"]  # fmt: skip
 

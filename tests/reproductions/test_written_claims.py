@@ -76,6 +76,17 @@ def test_every_figure_shows_what_is_kept():
     assert {path.name for path in (DOCS / "figures").iterdir()} == shown
 
 
+def test_every_page_shows_figures_that_are_there():
+    shown = set()
+    for place, text in command.pages(KEPT).items():
+        for source in re.findall(r'<img src="([^"]+)"', text):
+            path = (ROOT / place).parent / source
+            assert path.exists(), f"{place}: {source}"
+            shown.add(path.name)
+    forests = {path.name for path in (DOCS / "figures").glob("forest-*.png")}
+    assert forests <= shown
+
+
 def test_the_pilot_is_what_is_kept_of_the_quick_budget():
     path = ROOT / "daleml" / "reproductions" / pilot.FILE
     kept = json.loads(path.read_text(encoding="utf-8"))
