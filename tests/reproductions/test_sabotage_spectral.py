@@ -117,7 +117,7 @@ def directions(outcome):
 def test_networks_that_change_places_turn_the_directions_of_the_other_tasks(
     monkeypatch,
 ):
-    assert directions(intact()) == [HOLDS, HOLDS]
+    assert set(directions(intact())) == {HOLDS}
     whole, other = adding_and_text.build, {"rnn": "column_ei", "column_ei": "rnn"}
     monkeypatch.setattr(
         adding_and_text,
