@@ -170,3 +170,10 @@ def test_what_is_judged_are_trials_and_characters_that_nobody_learned_from():
         task, _ = name.split(", ")
         difference = found[f"{task}, column_ei"] - found[f"{task}, rnn"]
         assert found[name] == pytest.approx(difference)
+
+
+def test_a_window_on_which_activity_explodes_counts_as_guessed():
+    losses = torch.tensor([[2.0, 1e18, 3.0], [1.0, math.nan, math.inf]])
+    guessed = math.log(50)
+    expected = torch.tensor([[2.0, guessed, 3.0], [1.0, guessed, guessed]])
+    torch.testing.assert_close(adding_and_text.judged_windows(losses, 50), expected)

@@ -49,11 +49,12 @@ _OTHER_TASKS = (
     " each kind in the quick budget, and of 48 in the others, by the spread that the quick"
     " run showed. Text: characters of"
     " Python's own documentation of its language in windows of 50, one layer of 100 units,"
-    " 600 updates in the quick budget and 800 in the paper one, at the released code's"
+    " 600 updates in the quick budget and 3,000 in the paper one, at the released code's"
     " rates and limit for words of Penn Treebank, of which it models windows of 50 by three"
     " layers of 500 units and word vectors. The text differs between versions of Python."
-    " 'Level' is read as within a tenth of the variance of the sum that is asked for, and"
-    " within 0.1 nats."
+    " A window on which a network errs more than by guessing counts as guessed: the activity"
+    " of column EI may explode on one. 'Level' is read as within a tenth of the variance of"
+    " the sum that is asked for, and within 0.1 nats."
 )
 
 
