@@ -91,6 +91,8 @@ td { white-space: nowrap; }
 td.long { white-space: normal; min-width: 11rem; max-width: 24rem; }
 /* Sentences beside one short column have all the room there is. */
 td.long:nth-last-child(2):first-child { max-width: 48rem; }
+/* Sentences in the last of two columns, as meanings of words, begin at one edge. */
+td.long:nth-child(2):last-child, th:nth-child(2):last-child { text-align: left; max-width: 40rem; }
 th:first-child, td:first-child {
   text-align: left;
   white-space: normal;
