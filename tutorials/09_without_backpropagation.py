@@ -500,7 +500,7 @@ plt.show()
 # From far off the loss rises slowly, and jumps where one more spike fits in. From near by it is all
 # small teeth: output is all or none, so that a spike is above 20 mV for nearly a whole number of
 # time steps. Backpropagation is exact about every tooth, and so misleads about the way: most of its
-# slopes are of the wrong sign, and some hundreds of times too large. Evolution looks from farther
+# slopes are of the wrong sign, and some hundred times too large. Evolution looks from farther
 # off, smoothed over 0.1. (Its eight estimates are all made at 0.575, and drawn side by side. They
 # take in a wider range than the line's slope does, and need not equal it.)
 #
@@ -547,7 +547,7 @@ axes[0].set_ylabel("weight")
 plt.show()
 
 # %% [markdown]
-# Every cell that evolution taught goes down and falls silent. Under backpropagation a quarter go
+# Every cell that evolution taught goes down and falls silent. Under backpropagation few go
 # down, many go up, towards more spikes, and none falls silent. Do not read the straight lines as
 # fine estimates: Adam divides every gradient by its usual size, and follows its sign.
 #
