@@ -28,7 +28,8 @@ from daleml.reproductions.papers.dann_cornford2021.experiments import (
 _SCALE = (
     "The paper trains on MNIST and its kin; here it is 8 x 8 digits, three hidden layers of"
     " 100 units instead of 500, batches of 32, 30 epochs. Each arm's rate is the one of a"
-    " common grid with the lowest validation error, on a fifth of the training images."
+    " common grid with the lowest validation error, on a fifth of the training images, over"
+    " three seeds: searched for once, as in the released code, and then used for all seeds."
 )
 _ONE_POINT = (
     "'As well as' is read as: the mean difference lies within one percentage point on both"
@@ -166,7 +167,7 @@ PAPER = Paper(
                 ),
             ),
             f"{_SCALE} A rate is usable if it ends within one percentage point of the MLP"
-            " at its own chosen rate, as in 1b; one bound for both arms, and ours. The"
+            " at its own rate, as in 1b; one bound for both arms, and ours. The"
             " released rates are 28 times apart.",
             owner=THE_PAPERS,
             earlier="Corrections raise the usable learning rate more than tenfold. It held,"
