@@ -206,11 +206,11 @@ _PASS: dict[str, Any] = {
     "coefficient": 0.03,
 }
 _CHOICE = _PASS | {"lrs": _LRS}
-DEEP = _experiment("oja deep", run_rescue, 0.025, _CHOICE, seeds=(15, 20))
+DEEP = _experiment("oja deep", run_rescue, 0.03, _CHOICE, seeds=(15, 20))
 SMALL = _experiment(
     "oja small",
     run_rescue,
-    0.015,
+    0.018,
     _CHOICE | {"sizes": _SHALLOW, "gain": 0.5},
     seeds=(10, 10),
 )
@@ -220,7 +220,7 @@ SMALL = _experiment(
 RIGHT = _experiment(
     "oja right gain",
     run_rescue,
-    0.025,
+    0.03,
     _CHOICE | {"gain": 2**0.5, "coefficient": 0.003},
     seeds=(40, 100),
     long=320,
@@ -228,14 +228,14 @@ RIGHT = _experiment(
 FIXED = _experiment(
     "oja fixed feedback",
     run_rescue,
-    0.015,
+    0.018,
     _CHOICE | {"sizes": _SHALLOW, "fixed_feedback": True},
     seeds=(15, 15),
 )
 RICH = _experiment(
     "oja richness",
     run_richness,
-    0.01,
+    0.013,
     _PASS | {"sizes": _SHALLOW, "lr": 0.01},
     seeds=(5, 5),
 )
@@ -248,7 +248,7 @@ _MEMORY: dict[str, Any] = {
     "examples": 2000,
     "noise": 0.01,
 }
-MEMORY = _experiment("oja memory", run_memory, 0.02, _MEMORY, seeds=(5, 5))
+MEMORY = _experiment("oja memory", run_memory, 0.026, _MEMORY, seeds=(5, 5))
 _MAP: dict[str, Any] = {
     "fixed_feedback": False,
     "lrs": _LRS,
@@ -257,4 +257,4 @@ _MAP: dict[str, Any] = {
     "gains": [0.5, 1.0, 2**0.5, 2.0],
     "deepest": 10,
 }
-MAP = _experiment("oja depth and gain", run_map, 0.1, _MAP, seeds=(3, 3))
+MAP = _experiment("oja depth and gain", run_map, 0.14, _MAP, seeds=(3, 3))
