@@ -282,7 +282,7 @@ def run_noisy_training(seed: int, settings: Settings) -> Numbers:
         by_epoch = train_on_digits(network, rule, data, taught, generator)
         dips = [before - after for before, after in itertools.pairwise(by_epoch)]
         numbers[f"accuracy_{name}"] = by_epoch[-1]
-        numbers[f"deepest_dip_{name}"] = max(0.0, *dips)
+        numbers[f"deepest_dip_{name}"] = max([0.0, *dips])
     rescue = numbers["accuracy_holomorphic"] - numbers["accuracy_small"]
     return numbers | {"rescue": rescue}
 
