@@ -17,15 +17,26 @@
 A new paper is a folder in :mod:`daleml.reproductions.papers`, with its networks, its
 experiments and its claims, and a row of the table there. What papers share lies here:
 
-====================  =========================================================================
-``claim``             a claim as a value: an experiment, and what is expected of its numbers
-``verdict``           whether a claim holds, computed from all seeds by one rule
-``sweep``             figures of papers: numbers against a swept parameter
-``running_claims``    run the experiments behind some claims where seeds are missing; judge
-``tables``            the tables of the README and the docs, written from the results
-``harness``           arms that learn from images; the choice of learning rates by validation
-``digit_networks``    networks that tell digits apart, at once or row by row
-====================  =========================================================================
+=====================  =========================================================================
+``claim``              a claim as a value: an experiment, what is expected of it, and whose it is
+``verdict``            whether a claim holds, computed from all seeds by one rule
+``power``              how many seeds decide, and the smallest effect that some decide
+``prospects``          what some seeds can decide about one expectation
+``pilot``              what the quick run gave, by which the seeds of longer ones are planned
+``seed_plan``          what the seeds of a budget can decide, before any of them is run
+``sweep``              figures of papers: numbers against a swept parameter
+``running_claims``     run the experiments behind some claims where seeds are missing; judge
+``absent_files``       what to tell where files that an experiment needs are absent
+``kept_claims``        the results that ship, a file for each budget, into which runs are merged
+``rejudging``          kept numbers judged by the present claims, without a run
+``owner_counts``       how many claims hold, apart by whose they are
+``definitions``        the words in which claims are judged
+``claim_documents``    the pages of claims on the site, of ``claim_sections``, ``claim_figures``
+``tables``             the tables of claims in the README and the docs
+``harness``            arms that learn from images
+``validation_choice``  the choice of learning rates by validation, one rule for all papers
+``digit_networks``     networks that tell digits apart, at once or row by row
+=====================  =========================================================================
 
 How experiments are run, kept and resumed is the same for any study: see
 :mod:`daleml.experiments`.
