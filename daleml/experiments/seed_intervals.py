@@ -46,4 +46,4 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float,
     if np.ptp(array) == 0:
         return float(array[0]), float(array[0])
     found = student_interval(array.tolist(), level)
-    return found.low, found.high
+    return float(found.low), float(found.high)

@@ -132,6 +132,8 @@ PAPER = Paper(
             ),
             "Two circuits of one seed, at the end of the delay.",
             owner=THE_PAPERS,
+            tried="The paper budget has the seeds that the spread of the quick run asked for,"
+            " and they leave it open. None were added after that look.",
         ),
         Claim(
             "m4",
