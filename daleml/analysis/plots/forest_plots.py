@@ -107,9 +107,10 @@ def forest(
         d = min(mean - at_least, at_most - mean) / ((high - low) / 2).
 
     Each bar is the interval. A check holds where the whole bar lies at 0 or to the right of it,
-    and does not hold where all of it lies to the left. Beyond 1 the axis is logarithmic. An arrow
-    at an edge stands for what lies farther out. A check of which all seeds gave the same number
-    has no bar.
+    and does not hold where all of it lies to the left; of a claim of several checks a wider
+    interval has to, which is not drawn, so that the mark tells the verdict. Beyond 1 the axis is
+    logarithmic. An arrow at an edge stands for what lies farther out. A check of which all seeds
+    gave the same number has no bar.
 
     Args:
         results: Outcomes of claims, as :func:`daleml.reproductions.judge` returns them, or what
