@@ -317,9 +317,9 @@ def run_rates(seed: int, settings: Settings) -> Numbers:
             f"cosine_{arm}_{lr}": cosines[key],
         }
     others = []
-    for key, score in scores.items():
-        if key[0] != "eg" and score >= settings["usable"]:
-            others.append(cosines[key])
+    for tried, score in scores.items():
+        if tried[0] != "eg" and score >= settings["usable"]:
+            others.append(cosines[tried])
     # Without another arm that learned there is nothing to compare with.
     largest = max(others, default=math.nan)
     ours = cosines["eg", f"{settings['eg_lr']:g}"]
