@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from daleml.populations import Populations
     from daleml.training import train
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 # Before anything else is imported, so that no old name meets an empty folder first.
 moved_modules.install()

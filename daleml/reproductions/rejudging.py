@@ -50,7 +50,8 @@ def needs_run(claim: Claim, before: Mapping[str, Any] | None, budget: str) -> st
         budget: The budget that it is kept of.
     """
     experiment = claim.experiment
-    if experiment is None:
+    # What another budget alone tests has no seeds here.
+    if experiment is None or not experiment.seeds[budget]:
         return ""
     if before is None:
         return "it was not run"
