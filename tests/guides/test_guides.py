@@ -113,7 +113,7 @@ def test_codes_of_claims_are_those_of_the_papers():
     from daleml.reproductions import papers
 
     text = (written.DOCS / "papers.md").read_text()
-    rows = re.findall(r"\| `(\w+)` to `(\w+)` \| (.+?) \| `(\w+)` \|", text)
+    rows = re.findall(r"\| `(\w+)` to `(\w+)` \| (.+?) \| \[`(\w+)`\]\(", text)
     found = {name: (first, last) for first, last, _, name in rows}
     expected = {}
     for paper in papers.all_papers():

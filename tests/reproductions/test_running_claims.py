@@ -211,7 +211,8 @@ def test_claims_and_page_are_one_set(tmp_path, monkeypatch):
     claims_page.write(result, [paper], tmp_path, "daleml reproduce")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     named = json.loads((tmp_path / "claims.json").read_text())["files"]
-    assert set(named) == {"index.html", "figures/9a.png"}
+    forests = {"figures/forest-toy.png", "figures/forest-overview.png"}
+    assert set(named) == {"index.html", "figures/9a.png", *forests}
 
     def full(_):
         raise OSError(28, "No space left on device")

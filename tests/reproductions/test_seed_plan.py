@@ -120,7 +120,8 @@ def test_the_command_shows_a_plan_and_runs_nothing(tmp_path):
         "--out",
         str(tmp_path / "o"),
     ]
-    result = CliRunner().invoke(app, typed)
+    # On a narrow terminal words of a heading stand below one another.
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, typed)
     assert result.exit_code == 0
     assert "seeds needed" in " ".join(result.output.split())
     assert "expectations have enough seeds; about" in result.output

@@ -304,7 +304,7 @@ FIRING = Experiment(
     SEEDS,
     {"quick": 0.05, "paper": 0.15, "long": 0.15},
 )
-_ONE_NEURON = {"horizons_ms": [100, 200, 500], "width_mv": 0.01}
+_ONE_NEURON = {"horizons_ms": [100, 200, 350, 500], "width_mv": 0.01}
 SILENCING = Experiment(
     "evolution, one neuron",
     silencing,
